@@ -1,0 +1,136 @@
+"""Everything that the engine raises on purpose, in one tree.
+
+    EngineError                     exit code 125 unless the class says otherwise
+    ├── InvalidError                bad input: a reference, a size, an option, a document
+    ├── NotFoundError               no such container, image, ...
+    ├── ConflictError               a name or a state stands in the way
+    ├── UnsupportedError            this kernel or machine lacks a feature
+    ├── PrivilegeError              not allowed as this user
+    ├── StorageFullError            no space left for what was asked
+    ├── SyscallError (and OSError)  the kernel said no
+    ├── StartError                  the container's process could not be started
+    │   ├── CommandNotFoundError    exit code 127
+    │   └── CommandNotExecutableError   exit code 126
+    ├── RegistryError               a registry answered, but not with what was asked
+    │   ├── UnreachableError        no answer at all
+    │   └── UnauthorizedError       wrong or missing credentials
+    └── IntegrityError              bytes are not what their digest or format promises
+        ├── DigestMismatchError
+        ├── CorruptLayerError
+        ├── UnsafePathError         a tar entry that would leave its layer
+        └── BombError               unpacks to more than the limit
+
+A message is one line: what happened, then the cure (`hint`).  `str()` is never
+empty.  A user sees that line and the exit code; a traceback is a bug.
+"""
+
+import errno as _errno
+import os
+
+
+class EngineError(Exception):
+    """Something the engine was asked to do did not happen.
+
+    Args:
+        message: one line, what happened, in the user's words.
+        hint: the cure, also for one line; shown after the message.
+    """
+
+    exit_code = 125
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class InvalidError(EngineError):
+    """The input does not mean anything."""
+
+
+class NotFoundError(EngineError):
+    """The object that was named does not exist."""
+
+
+class ConflictError(EngineError):
+    """The object exists, but its name or its state stands in the way."""
+
+
+class UnsupportedError(EngineError):
+    """The kernel or the machine lacks what was asked for."""
+
+
+class PrivilegeError(EngineError):
+    """The user may not do this."""
+
+
+class StorageFullError(EngineError):
+    """There is no space (or inode, or quota) left."""
+
+
+class SyscallError(EngineError, OSError):
+    """The kernel refused a call.
+
+    Args:
+        call: the call as strace prints it, without its result.
+        number: the errno.
+        hint: the cure.
+    """
+
+    def __init__(self, call: str, number: int, *, hint: str = "") -> None:
+        self.call = call
+        name = _errno.errorcode.get(number, str(number))
+        EngineError.__init__(self, f"{call} = -1 {name} ({os.strerror(number)})", hint=hint)
+        self.errno = number
+        self.strerror = os.strerror(number)
+
+
+class StartError(EngineError):
+    """The container was set up, but its process could not be started."""
+
+
+class CommandNotFoundError(StartError):
+    """The command does not exist in the container."""
+
+    exit_code = 127
+
+
+class CommandNotExecutableError(StartError):
+    """The command exists in the container, but cannot be executed."""
+
+    exit_code = 126
+
+
+class RegistryError(EngineError):
+    """A registry's answer is not what was asked for."""
+
+
+class UnreachableError(RegistryError):
+    """A registry does not answer."""
+
+
+class UnauthorizedError(RegistryError):
+    """A registry refuses the credentials, or wants some."""
+
+
+class IntegrityError(EngineError):
+    """Bytes are not what their digest or their format promises."""
+
+
+class DigestMismatchError(IntegrityError):
+    """The bytes have another digest than the one they were asked for by."""
+
+
+class CorruptLayerError(IntegrityError):
+    """A layer ends early or cannot be decoded."""
+
+
+class UnsafePathError(IntegrityError):
+    """A tar entry would be written outside its layer."""
+
+
+class BombError(IntegrityError):
+    """A layer unpacks to more than the limit."""

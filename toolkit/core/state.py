@@ -1,0 +1,127 @@
+"""The engine's objects on disk: one sqlite database (WAL) under the engine root.
+
+An object is a JSON document with a kind ("container", "image", ...), an id and
+an optional name that is unique within its kind.  Documents are small; bulk
+data lies in files beside the database.  Any process may open the state at any
+time, and any process may be killed at any time: a write is one transaction.
+
+WAL with synchronous=NORMAL: a crash of a process loses nothing, a crash of the
+machine may lose the last transactions but never the database.
+"""
+
+import json
+import os
+import sqlite3
+from typing import Any, NamedTuple
+
+from toolkit.core.errors import ConflictError, NotFoundError, StorageFullError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Document = dict[str, Any]
+
+_SCHEMA = """
+create table if not exists object (
+    kind text not null,
+    id text not null,
+    name text,
+    doc text not null,
+    primary key (kind, id)
+) without rowid;
+create unique index if not exists object_name on object (kind, name) where name is not null;
+"""
+_BUSY_TIMEOUT_S = 30.0
+
+
+class Row(NamedTuple):
+    """One stored object."""
+
+    id: str
+    name: str | None
+    doc: Document
+
+
+class State:
+    """The database of one engine root; cheap to open, safe to share between threads."""
+
+    def __init__(self, path: str) -> None:
+        """Open the database at `path`, creating it where it does not exist."""
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        is_new = not os.path.exists(path)
+        self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        self._db.execute("pragma synchronous=normal")
+        if is_new:
+            self._db.execute("pragma journal_mode=wal")
+            self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the database; the object cannot be used afterwards."""
+        self._db.close()
+
+    def insert(self, kind: str, ident: str, doc: Document, name: str | None = None) -> None:
+        """Store a new object.
+
+        Raises:
+            ConflictError: the id or the name is taken.
+            StorageFullError: the disk is full.
+        """
+        try:
+            self._execute("insert into object values (?, ?, ?, ?)", kind, ident, name, json.dumps(doc))
+        except sqlite3.IntegrityError as exc:
+            raise ConflictError(f"{kind} name '{name}' is already in use") from exc
+
+    def put(self, kind: str, ident: str, doc: Document, name: str | None = None) -> None:
+        """Store an object, replacing the one with this id."""
+        try:
+            self._execute(
+                "insert into object values (?, ?, ?, ?) on conflict (kind, id) do update set name=excluded.name, doc=excluded.doc",
+                kind,
+                ident,
+                name,
+                json.dumps(doc),
+            )
+        except sqlite3.IntegrityError as exc:
+            raise ConflictError(f"{kind} name '{name}' is already in use") from exc
+
+    def delete(self, kind: str, ident: str) -> bool:
+        """Forget an object; tell whether it existed."""
+        return self._execute("delete from object where kind=? and id=?", kind, ident).rowcount > 0
+
+    def get(self, kind: str, ident: str) -> Row:
+        """Return the object with exactly this id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        row = self._execute("select id, name, doc from object where kind=? and id=?", kind, ident).fetchone()
+        if row is None:
+            raise NotFoundError(f"no such {kind}: {ident}")
+        return Row(row[0], row[1], json.loads(row[2]))
+
+    def find_name(self, kind: str, name: str) -> Row | None:
+        """Return the object with this name, or None."""
+        row = self._execute("select id, name, doc from object where kind=? and name=?", kind, name).fetchone()
+        return None if row is None else Row(row[0], row[1], json.loads(row[2]))
+
+    def find_prefix(self, kind: str, prefix: str) -> list[Row]:
+        """Return the objects whose id starts with `prefix`, at most two."""
+        rows = self._execute(
+            "select id, name, doc from object where kind=? and id>=? and id<? limit 2", kind, prefix, prefix + "\x7f"
+        )
+        return [Row(ident, name, json.loads(doc)) for ident, name, doc in rows]
+
+    def list(self, kind: str) -> "Iterator[Row]":
+        """Yield all objects of a kind, ordered by id."""
+        rows = self._execute("select id, name, doc from object where kind=? order by id", kind).fetchall()
+        for ident, name, doc in rows:
+            yield Row(ident, name, json.loads(doc))
+
+    def _execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(sql, values)
+        except sqlite3.OperationalError as exc:
+            if "full" in str(exc):
+                raise StorageFullError("no space left for the engine's state", hint="free some space and try again") from exc
+            raise

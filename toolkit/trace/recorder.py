@@ -1,0 +1,127 @@
+"""The recorder that is set in a context, and the span that writes into it.
+
+    with recording() as recorder:
+        mount(...)
+    recorder.events   # one Event for each call
+
+Invariant: `span` is the only place where an OSError of a system call becomes
+a SyscallError, so every failed call names itself, its errno and a cure.
+"""
+
+import errno as _errno
+import os
+import time
+from contextvars import ContextVar, Token
+
+from toolkit.core.errors import SyscallError
+from toolkit.trace.event import Event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+_NO_HINTS: "Mapping[int, str]" = {}
+
+
+class Recorder:
+    """Collects events, in the order in which the calls ended."""
+
+    __slots__ = ("actor", "events", "sink", "step")
+
+    def __init__(self, actor: str = "client", sink: "Callable[[Event], None] | None" = None) -> None:
+        """Collect for `actor`; hand each event to `sink` too, as soon as its call is over."""
+        self.events: list[Event] = []
+        self.actor = actor
+        self.sink = sink
+        self.step = -1
+
+    def add(self, event: Event) -> None:
+        """Keep an event, also one that another process made."""
+        self.events.append(event)
+        if self.sink is not None:
+            self.sink(event)
+
+    def drain(self) -> list[Event]:
+        """Return the events so far and forget them."""
+        events, self.events = self.events, []
+        return events
+
+
+_current: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
+
+
+class recording:  # noqa: N801 - a context manager that reads as a verb, like contextlib's own
+    """Set a recorder for a `with` block (and for the threads that copy its context)."""
+
+    __slots__ = ("_recorder", "_token")
+
+    def __init__(self, recorder: Recorder | None = None) -> None:
+        """Record into `recorder`, or into a new one."""
+        self._recorder = Recorder() if recorder is None else recorder
+
+    def __enter__(self) -> Recorder:
+        self._token: Token[Recorder | None] = _current.set(self._recorder)
+        return self._recorder
+
+    def __exit__(self, *_exc: object) -> None:
+        _current.reset(self._token)
+
+
+def current() -> Recorder | None:
+    """Return the recorder that is set here, if any."""
+    return _current.get()
+
+
+def set_current(recorder: Recorder | None) -> None:
+    """Set the recorder for the rest of this process (after a fork)."""
+    _current.set(recorder)
+
+
+class span:  # noqa: N801 - reads as a verb at its many call sites
+    """Time one call, leave an event, and turn its OSError into a SyscallError.
+
+    Args:
+        area: see `Event.area`.
+        call: the call as strace prints it.
+        hints: the cure for each errno that has one.
+    """
+
+    __slots__ = ("_recorder", "_start_ns", "area", "call", "hints", "result")
+
+    def __init__(self, area: str, call: str, hints: "Mapping[int, str]" = _NO_HINTS) -> None:
+        self.area = area
+        self.call = call
+        self.hints = hints
+        self.result = 0
+
+    def __enter__(self) -> "span":
+        self._recorder = _current.get()
+        if self._recorder is not None:
+            self._start_ns = time.monotonic_ns()
+        return self
+
+    def returns(self, result: int) -> int:
+        """Note what the call returned, and return it."""
+        self.result = result
+        return result
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, _tb: "TracebackType | None"
+    ) -> None:
+        failed = exc.errno if isinstance(exc, OSError) else None
+        recorder = self._recorder
+        if recorder is not None and (kind is None or failed is not None):
+            cost_ns = time.monotonic_ns() - self._start_ns
+            name = "" if failed is None else _errno.errorcode.get(failed, str(failed))
+            result = self.result if failed is None else -1
+            recorder.add(
+                Event(
+                    self.area, self.call, result, name, self._start_ns, cost_ns, os.getpid(), recorder.actor, recorder.step
+                )
+            )
+        if failed is not None and not isinstance(exc, SyscallError):
+            raise SyscallError(self.call, failed, hint=self.hints.get(failed, "")) from exc
+
+
+Span = span
