@@ -1,0 +1,66 @@
+"""Plain file calls that belong to making a container: each leaves an event."""
+
+import errno
+import os
+
+from toolkit.linux.flags import quoted
+from toolkit.linux.rooted import open_flags_text
+from toolkit.trace import span
+
+AT_FDCWD = -100
+
+
+def open_file(path: str, flags: int, mode: int = 0) -> int:
+    """Open a file, close-on-exec.
+
+    See Also:
+        open(2)
+    """
+    flags |= os.O_CLOEXEC
+    mode_text = f", 0{mode:o}" if flags & os.O_CREAT else ""
+    call = f"openat(AT_FDCWD, {quoted(path)}, {open_flags_text(flags)}{mode_text})"
+    with span("file.open", call, {errno.ENOENT: f"{path} does not exist"}) as here:
+        return here.returns(os.open(path, flags, mode))
+
+
+def write_text(path: str, text: str, area: str = "file.write") -> None:
+    """Write a setting to a kernel file (procfs, sysfs, cgroupfs) in one write(2)."""
+    fd = open_file(path, os.O_WRONLY)
+    try:
+        with span(area, f"write({fd}, {quoted(text)}, {len(text)})", {errno.EINVAL: f"{path} does not take {text!r}"}) as here:
+            here.returns(os.write(fd, text.encode()))
+    finally:
+        os.close(fd)
+
+
+def chdir(path: str) -> None:
+    """Change the working directory."""
+    with span("process.chdir", f"chdir({quoted(path)})", {errno.ENOENT: f"the directory {path} does not exist"}):
+        os.chdir(path)
+
+
+def fchdir(fd: int) -> None:
+    """Change the working directory to an open one."""
+    with span("process.chdir", f"fchdir({fd})"):
+        os.fchdir(fd)
+
+
+def mknod(name: str, mode: int, major: int, minor: int, directory_fd: int) -> None:
+    """Make a device node (or fifo) in an open directory, with exactly this mode.
+
+    Raises:
+        SyscallError: EPERM without CAP_MKNOD, or in a user namespace.
+
+    See Also:
+        mknod(2)
+    """
+    kind = "S_IFCHR" if mode & 0o170000 == 0o020000 else "S_IFBLK" if mode & 0o170000 == 0o060000 else "S_IFIFO"
+    call = f"mknodat({directory_fd}, {quoted(name)}, {kind}|0{mode & 0o7777:o}, makedev({major:#x}, {minor:#x}))"
+    with span("file.mknod", call, {errno.EPERM: "device nodes need CAP_MKNOD in the first user namespace"}):
+        os.mknod(name, mode, os.makedev(major, minor), dir_fd=directory_fd)
+
+
+def symlink(target: str, name: str, directory_fd: int) -> None:
+    """Make a symbolic link in an open directory."""
+    with span("file.symlink", f"symlinkat({quoted(target)}, {directory_fd}, {quoted(name)})"):
+        os.symlink(target, name, dir_fd=directory_fd)

@@ -1,0 +1,29 @@
+"""The one thing about network devices that a container start needs: loopback up."""
+
+import fcntl
+import socket
+import struct
+
+from toolkit.trace import span
+
+SIOCGIFFLAGS = 0x8913
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 0x1
+
+
+def bring_up(name: str) -> None:
+    """Set a network device of this network namespace up.
+
+    Raises:
+        SyscallError: ENODEV if there is none of that name, EPERM without CAP_NET_ADMIN.
+
+    See Also:
+        netdevice(7)
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        request = struct.pack("16sH14x", name.encode(), 0)
+        with span("net.flags", f'ioctl({sock.fileno()}, SIOCGIFFLAGS, {{ifr_name="{name}"}})'):
+            flags = struct.unpack("16xH14x", fcntl.ioctl(sock, SIOCGIFFLAGS, request))[0] | IFF_UP
+        request = struct.pack("16sH14x", name.encode(), flags)
+        with span("net.flags", f'ioctl({sock.fileno()}, SIOCSIFFLAGS, {{ifr_name="{name}", ifr_flags=IFF_UP}})'):
+            fcntl.ioctl(sock, SIOCSIFFLAGS, request)
