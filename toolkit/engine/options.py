@@ -1,0 +1,118 @@
+"""What a container or an exec is asked to be: plain values, already parsed.
+
+The command line, the API and notebooks all fill these in; the names follow
+Docker's (HostConfig and Config) with units at their end.  Nothing in here
+knows how a value was written: sizes are bytes, times are seconds, lists are
+tuples.  A default means "as the image or the engine has it".
+"""
+
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NONE: "Mapping[str, str]" = {}
+
+
+class Ulimit(NamedTuple):
+    """One resource limit of the container's processes, as setrlimit(2) takes it."""
+
+    name: str
+    """As in limits.conf: "nofile", "nproc", "core"."""
+    soft: int
+    """-1 is RLIM_INFINITY."""
+    hard: int
+
+
+class ContainerOptions(NamedTuple):
+    """Everything that makes a new container what it is."""
+
+    image: str
+    """A name, a name@digest or an id, as the user wrote it."""
+    command: tuple[str, ...] = ()
+    """Empty: the image's Cmd (unless `entrypoint` is given)."""
+    entrypoint: tuple[str, ...] | None = None
+    """None: the image's; empty: none, and the image's Cmd does not apply either."""
+    name: str = ""
+    """Empty: the engine invents one."""
+    hostname: str = ""
+    """Empty: the first 12 digits of the container's id."""
+    domainname: str = ""
+    user: str = ""
+    """name, uid, name:group or uid:gid, looked up in the container; empty: the image's."""
+    working_dir: str = ""
+    """Absolute; empty: the image's."""
+    env: tuple[str, ...] = ()
+    """KEY=value sets, a bare KEY removes what the image sets; later ones win."""
+    labels: "Mapping[str, str]" = _NONE
+    platform: str = ""
+    """os[/arch[/variant]]; empty: this machine's."""
+
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    """Close the container's stdin when the first client that is attached to it leaves."""
+    auto_remove: bool = False
+    init: bool = False
+    stop_signal: str = ""
+    """A name with or without SIG, or a number; empty: the image's, else SIGTERM."""
+    stop_timeout_s: int | None = None
+    """Seconds before SIGKILL follows the stop signal; None: 10, -1: never."""
+
+    memory_bytes: int = 0
+    memory_swap_bytes: int = 0
+    """Memory plus swap; -1: unlimited swap; 0: twice `memory_bytes`."""
+    memory_reservation_bytes: int = 0
+    nano_cpus: int = 0
+    """Billionths of a CPU; 0: unlimited."""
+    cpu_shares: int = 0
+    """Relative weight, 2 to 262144; 0: 1024."""
+    cpuset_cpus: str = ""
+    """A list such as 0-3,5."""
+    cpuset_mems: str = ""
+    pids_limit: int = 0
+    """0 and -1: unlimited."""
+    shm_size_bytes: int = 0
+    """0: 64 MiB."""
+    ulimits: tuple[Ulimit, ...] = ()
+    oom_score_adj: int = 0
+
+    read_only: bool = False
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    """Names with or without CAP_, in any case, or ALL."""
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    """"seccomp=unconfined", "seccomp=<the profile's JSON text>", "no-new-privileges", ..."""
+    group_add: tuple[str, ...] = ()
+    sysctls: "Mapping[str, str]" = _NONE
+    tmpfs: "Mapping[str, str]" = _NONE
+    """Mount options by absolute path."""
+
+    network: str = "default"
+    """"none", "host", or "default" (the engine's choice)."""
+    pid_mode: str = ""
+    """Empty: a namespace of its own; "host"; "container:<name|id>".  So for the next four."""
+    ipc_mode: str = ""
+    """Also "private", "shareable" and "none"."""
+    uts_mode: str = ""
+    userns_mode: str = ""
+    cgroupns_mode: str = ""
+    """"private" or "host"; empty: private."""
+
+
+class ExecOptions(NamedTuple):
+    """One more command in a running container."""
+
+    command: tuple[str, ...]
+    tty: bool = False
+    open_stdin: bool = False
+    detach: bool = False
+    """Nobody attaches: the command's output is dropped."""
+    env: tuple[str, ...] = ()
+    working_dir: str = ""
+    """Empty: the container's."""
+    user: str = ""
+    """Empty: the container's."""
+    privileged: bool = False
