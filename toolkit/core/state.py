@@ -76,7 +76,8 @@ class State:
         """Store an object, replacing the one with this id."""
         try:
             self._execute(
-                "insert into object values (?, ?, ?, ?) on conflict (kind, id) do update set name=excluded.name, doc=excluded.doc",
+                "insert into object values (?, ?, ?, ?)"
+                " on conflict (kind, id) do update set name=excluded.name, doc=excluded.doc",
                 kind,
                 ident,
                 name,
@@ -123,5 +124,7 @@ class State:
             return self._db.execute(sql, values)
         except sqlite3.OperationalError as exc:
             if "full" in str(exc):
-                raise StorageFullError("no space left for the engine's state", hint="free some space and try again") from exc
+                raise StorageFullError(
+                    "no space left for the engine's state", hint="free some space and try again"
+                ) from exc
             raise

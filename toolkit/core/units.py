@@ -30,7 +30,7 @@ def parse_bytes(text: str) -> int:
         size = int(value * factor)
     except (ValueError, OverflowError):
         value, size = -1.0, -1
-    if value < 0 or not body[:1].isdigit() and body[:1] != ".":
+    if value < 0 or not (body[:1].isdigit() or body[:1] == "."):
         raise InvalidError(f"invalid size: '{text}'", hint="write it as 512m, 1.5g or a number of bytes")
     return size
 
@@ -64,7 +64,7 @@ def format_binary_bytes(size: float) -> str:
 
 def _scaled(size: float, base: float, names: tuple[str, ...], digits: int = 3) -> str:
     index = 0
-    while size >= base and index < len(names) - 1:
+    while float(f"{size:.{digits}g}") >= base and index < len(names) - 1:
         size /= base
         index += 1
     return f"{size:.{digits}g}{names[index]}"
@@ -72,24 +72,17 @@ def _scaled(size: float, base: float, names: tuple[str, ...], digits: int = 3) -
 
 def format_duration(seconds: float) -> str:
     """Write an age as docker's tables do: "About a minute", "3 hours", "2 weeks"."""
-    whole = int(seconds)
-    if whole < 1:
+    if seconds < 1:
         return "Less than a second"
-    if whole == 1:
-        return "1 second"
-    if whole < 60:
-        return f"{whole} seconds"
-    minutes = whole // 60
-    if minutes == 1:
-        return "About a minute"
-    if minutes < 60:
-        return f"{minutes} minutes"
     hours = int(seconds / 3600 + 0.5)
-    if hours == 1:
-        return "About an hour"
-    if hours < 48:
-        return f"{hours} hours"
-    for limit, unit, name in ((24 * 7 * 2, 24, "days"), (24 * 30 * 2, 24 * 7, "weeks"), (24 * 365 * 2, 24 * 30, "months")):
-        if hours < limit:
-            return f"{hours // unit} {name}"
-    return f"{hours // 24 // 365} years"
+    for count, limit, one, many in (
+        (int(seconds), 60, "1 second", "seconds"),
+        (int(seconds / 60), 60, "About a minute", "minutes"),
+        (hours, 48, "About an hour", "hours"),
+    ):
+        if count < limit:
+            return one if count == 1 else f"{count} {many}"
+    for limit_h, unit_h, many in ((14 * 24, 24, "days"), (60 * 24, 7 * 24, "weeks"), (730 * 24, 30 * 24, "months")):
+        if hours < limit_h:
+            return f"{hours // unit_h} {many}"
+    return f"{int(seconds / 3600) // (365 * 24)} years"

@@ -27,7 +27,9 @@ def write_text(path: str, text: str, area: str = "file.write") -> None:
     """Write a setting to a kernel file (procfs, sysfs, cgroupfs) in one write(2)."""
     fd = open_file(path, os.O_WRONLY)
     try:
-        with span(area, f"write({fd}, {quoted(text)}, {len(text)})", {errno.EINVAL: f"{path} does not take {text!r}"}) as here:
+        with span(
+            area, f"write({fd}, {quoted(text)}, {len(text)})", {errno.EINVAL: f"{path} does not take {text!r}"}
+        ) as here:
             here.returns(os.write(fd, text.encode()))
     finally:
         os.close(fd)

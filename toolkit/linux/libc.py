@@ -23,7 +23,7 @@ c_size_t = ctypes.c_size_t
 c_ssize_t = ctypes.c_ssize_t
 
 
-def _raise_errno(result: int, _function: object, _args: object) -> int:
+def _raise_errno(result: "Any", _function: "Any", _args: "Any") -> "Any":
     if result == -1:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -93,7 +93,7 @@ MACHINE = os.uname().machine
 NR: dict[str, int] = {**_NUMBERS.get(MACHINE, {}), **_COMMON}
 
 
-def syscall(name: str, *args: "int | bytes | None | ctypes._SimpleCData[Any] | Any") -> int:
+def syscall(name: str, *args: "int | bytes | ctypes._SimpleCData[Any] | Any | None") -> int:
     """Make the system call `name`; ints go as longs, bytes as pointers.
 
     Raises:

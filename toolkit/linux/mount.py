@@ -57,11 +57,7 @@ MOUNT_ATTR_STRICTATIME = 0x20
 MOUNT_ATTR_NODIRATIME = 0x80
 MOUNT_ATTR_IDMAP = 0x100000
 MOUNT_ATTR_NOSYMFOLLOW = 0x200000
-_ATTR_NAMES = {
-    name: value
-    for name, value in list(globals().items())
-    if name.startswith("MOUNT_ATTR_")
-}
+_ATTR_NAMES = {name: value for name, value in list(globals().items()) if name.startswith("MOUNT_ATTR_")}
 
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
@@ -92,9 +88,7 @@ def mount(source: str | None, target: str, fstype: str | None, flags: int = 0, d
     See Also:
         mount(2)
     """
-    call = (
-        f"mount({quoted(source)}, {quoted(target)}, {quoted(fstype)}, {flag_names(flags, MS_NAMES)}, {quoted(data)})"
-    )
+    call = f"mount({quoted(source)}, {quoted(target)}, {quoted(fstype)}, {flag_names(flags, MS_NAMES)}, {quoted(data)})"
     with span("mount.mount", call, _MOUNT_HINTS):
         _mount(_bytes(source), os.fsencode(target), _bytes(fstype), flags, _bytes(data))
 
@@ -142,7 +136,13 @@ class _MountAttr(ctypes.Structure):
 
 
 def mount_setattr(
-    directory_fd: int, path: str, *, recursive: bool = False, set_attrs: int = 0, clear_attrs: int = 0, userns_fd: int = -1
+    directory_fd: int,
+    path: str,
+    *,
+    recursive: bool = False,
+    set_attrs: int = 0,
+    clear_attrs: int = 0,
+    userns_fd: int = -1,
 ) -> None:
     """Change the attributes of the mount at `path` (or of `directory_fd` itself if empty), of all below it too.
 

@@ -129,7 +129,10 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     flags |= CLONE_PIDFD | (CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0)
     pidfd = ctypes.c_int(-1)
     args = _CloneArgs(
-        flags=flags, pidfd=ctypes.addressof(pidfd), exit_signal=signal.SIGCHLD, cgroup=cgroup_fd if cgroup_fd >= 0 else 0
+        flags=flags,
+        pidfd=ctypes.addressof(pidfd),
+        exit_signal=signal.SIGCHLD,
+        cgroup=max(cgroup_fd, 0),
     )
     cgroup = f", cgroup={cgroup_fd}" if cgroup_fd >= 0 else ""
     call = f"clone3({{flags={clone_flags_text(flags)}, exit_signal=SIGCHLD{cgroup}}}, 88)"
@@ -157,4 +160,8 @@ def namespace_inodes(pid: int | str = "self") -> dict[str, int]:
     """
     directory = f"/proc/{pid}/ns"
     with span("namespace.readlink", f'readlink("{directory}/*")', {errno.ENOENT: "no such process"}):
-        return {kind: int(os.readlink(f"{directory}/{kind}").split("[")[1][:-1]) for kind in KINDS if os.path.lexists(f"{directory}/{kind}")}
+        return {
+            kind: int(os.readlink(f"{directory}/{kind}").split("[")[1][:-1])
+            for kind in KINDS
+            if os.path.lexists(f"{directory}/{kind}")
+        }

@@ -123,13 +123,21 @@ def setgroups(groups: "tuple[int, ...]") -> None:
 
 def setresgid(gid: int) -> None:
     """Set the real, effective and saved group id."""
-    with span("process.setresgid", f"setresgid({gid}, {gid}, {gid})", {errno.EINVAL: "the user namespace does not map this id"}):
+    with span(
+        "process.setresgid",
+        f"setresgid({gid}, {gid}, {gid})",
+        {errno.EINVAL: "the user namespace does not map this id"},
+    ):
         os.setresgid(gid, gid, gid)
 
 
 def setresuid(uid: int) -> None:
     """Set the real, effective and saved user id."""
-    with span("process.setresuid", f"setresuid({uid}, {uid}, {uid})", {errno.EINVAL: "the user namespace does not map this id"}):
+    with span(
+        "process.setresuid",
+        f"setresuid({uid}, {uid}, {uid})",
+        {errno.EINVAL: "the user namespace does not map this id"},
+    ):
         os.setresuid(uid, uid, uid)
 
 

@@ -27,7 +27,18 @@ _RESOLVE_NAMES = {
 }
 _OPEN_NAMES = {
     name: getattr(os, name)
-    for name in ("O_WRONLY", "O_RDWR", "O_CREAT", "O_EXCL", "O_TRUNC", "O_APPEND", "O_PATH", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC")
+    for name in (
+        "O_WRONLY",
+        "O_RDWR",
+        "O_CREAT",
+        "O_EXCL",
+        "O_TRUNC",
+        "O_APPEND",
+        "O_PATH",
+        "O_DIRECTORY",
+        "O_NOFOLLOW",
+        "O_CLOEXEC",
+    )
 }
 _SYMLINK_LIMIT = 40  # as the kernel's MAXSYMLINKS
 
@@ -64,9 +75,7 @@ def openat2(directory_fd: int, path: str, flags: int, *, mode: int = 0, resolve:
         f"{{flags={open_flags_text(flags)}{mode_text}, resolve={resolve_text}}}, 24)"
     )
     with span("file.openat2", call, {errno.ENOSYS: "openat2 needs Linux 5.6"}) as here:
-        return here.returns(
-            syscall("openat2", directory_fd, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
-        )
+        return here.returns(syscall("openat2", directory_fd, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)))
 
 
 def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH, mode: int = 0) -> int:

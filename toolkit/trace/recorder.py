@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
+    from typing import Self
 
 _NO_HINTS: "Mapping[int, str]" = {}
 
@@ -95,7 +96,7 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
         self.hints = hints
         self.result = 0
 
-    def __enter__(self) -> "span":
+    def __enter__(self) -> "Self":
         self._recorder = _current.get()
         if self._recorder is not None:
             self._start_ns = time.monotonic_ns()
@@ -117,7 +118,15 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
             result = self.result if failed is None else -1
             recorder.add(
                 Event(
-                    self.area, self.call, result, name, self._start_ns, cost_ns, os.getpid(), recorder.actor, recorder.step
+                    self.area,
+                    self.call,
+                    result,
+                    name,
+                    self._start_ns,
+                    cost_ns,
+                    os.getpid(),
+                    recorder.actor,
+                    recorder.step,
                 )
             )
         if failed is not None and not isinstance(exc, SyscallError):
