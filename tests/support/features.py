@@ -1,0 +1,186 @@
+"""What this host can do, found by trying.
+
+A feature is a name or a family with an argument: "root", "cgroup2:memory",
+"docker-registry".  `missing(feature)` says in one line what is lacking, or
+returns "" where the feature is there.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+
+from tests.support.child import ChildError, in_child
+from toolkit.core.errors import SyscallError
+from toolkit.linux import namespace as ns
+from toolkit.linux.mount import MS_PRIVATE, MS_REC, mount
+
+PROGRAMS = {
+    "busybox": "busybox",
+    "chromium": "chromium",
+    "crun": "crun",
+    "docker": "docker",
+    "docker-registry": "docker-registry",
+    "htpasswd": "htpasswd",
+    "mkfs.ext4": "mkfs.ext4",
+    "node": "node",
+    "nft": "nft",
+    "openssl": "openssl",
+    "runc": "runc",
+    "skopeo": "skopeo",
+    "strace": "strace",
+    "tar": "tar",
+    "umoci": "umoci",
+}
+"""Features that are programs: the feature and the name of its executable."""
+
+
+class UnknownFeatureError(Exception):
+    """A test asks for a feature that nobody can probe."""
+
+
+@functools.cache
+def missing(feature: str) -> str:
+    """Say what this host lacks for `feature`, or return "" where it has it.
+
+    Raises:
+        UnknownFeatureError: there is no probe of this name.
+    """
+    family, _, argument = feature.partition(":")
+    if not argument and family in PROGRAMS:
+        return _program(PROGRAMS[family])
+    if argument and family in _FAMILIES:
+        return _FAMILIES[family](argument)
+    if not argument and family in _PROBES:
+        return _PROBES[family]()
+    known = sorted([*PROGRAMS, *_PROBES, *(f"{name}:..." for name in _FAMILIES)])
+    raise UnknownFeatureError(f"no probe for feature '{feature}'; known: {', '.join(known)}")
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    return "" if path else f"no program '{name}' in PATH"
+
+
+def _tried(attempt: Callable[[], None], new: int) -> str:
+    try:
+        in_child(attempt, new=new)
+    except (SyscallError, OSError, ChildError) as exc:
+        return str(exc)
+    return ""
+
+
+def _nothing() -> None:
+    """Making the namespaces is the whole attempt."""
+
+
+def _root() -> str:
+    if os.geteuid() != 0:
+        return "not root"
+    return _tried(_nothing, ns.CLONE_NEWNS)  # root in a plain container may not even unshare
+
+
+def _mount_overlay() -> None:
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    base = tempfile.gettempdir()
+    mount("tmpfs", base, "tmpfs")
+    for name in ("lower", "upper", "work", "merged"):
+        os.mkdir(f"{base}/{name}")
+    data = f"lowerdir={base}/lower,upperdir={base}/upper,workdir={base}/work"
+    mount("overlay", f"{base}/merged", "overlay", 0, data)
+
+
+def _mount_tmpfs() -> None:
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    mount("tmpfs", tempfile.gettempdir(), "tmpfs")
+
+
+def _loop() -> str:
+    if not os.path.exists("/dev/loop-control"):
+        return "no /dev/loop-control"
+    found = subprocess.run(["losetup", "-f"], capture_output=True, text=True, check=False)
+    return "" if found.returncode == 0 else found.stderr.strip()
+
+
+def _seccomp() -> str:
+    with open("/proc/self/status") as file:
+        return "" if "Seccomp:" in file.read() else "this kernel has no seccomp"
+
+
+def _namespace(kind: str) -> str:
+    if kind not in ns.KINDS:
+        raise UnknownFeatureError(f"no namespace of kind '{kind}'")
+    return _tried(_nothing, ns.KINDS[kind])
+
+
+def _filesystem(name: str) -> str:
+    with open("/proc/filesystems") as file:
+        known = name in file.read().split()
+    return "" if known else f"this kernel has no file system '{name}'"
+
+
+def _link(kind: str) -> str:
+    def attempt() -> None:
+        made = subprocess.run(
+            ["ip", "link", "add", "probe0", "type", kind], capture_output=True, text=True, check=False
+        )
+        if made.returncode != 0:
+            raise ChildError(f"no network link of type '{kind}': {made.stderr.strip()}")
+
+    return _tried(attempt, ns.CLONE_NEWNET)
+
+
+def hierarchies(fstype: str) -> list[tuple[str, set[str]]]:
+    """Return mount point and controllers of each cgroup hierarchy of one version."""
+    found: list[tuple[str, set[str]]] = []
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            fields, _, tail = line.partition(" - ")
+            kind, _, options = tail.split()[:3]
+            point = fields.split()[4]
+            if kind == fstype == "cgroup2":
+                with open(f"{point}/cgroup.controllers") as controllers:
+                    found.append((point, set(controllers.read().split())))
+            elif kind == fstype:
+                found.append((point, set(options.split(","))))
+    return found
+
+
+def _cgroup(fstype: str, controller: str) -> str:
+    """Make a cgroup where the controller is, and take it away again."""
+    for point, controllers in hierarchies(fstype):
+        if controller in controllers or controller == "any":
+            probe = f"{point}/toolkit-probe-{os.getpid()}"
+            try:
+                os.mkdir(probe)
+                os.rmdir(probe)
+            except OSError as exc:
+                return f"{exc.strerror} for a cgroup in {point}"
+            return ""
+    return f"no {fstype} hierarchy with controller '{controller}'"
+
+
+def _cgroup_either(controller: str) -> str:
+    first, second = _cgroup("cgroup2", controller), _cgroup("cgroup", controller)
+    return "" if not first or not second else f"{first}; {second}"
+
+
+_PROBES: dict[str, Callable[[], str]] = {
+    "loop": _loop,
+    "overlay": lambda: _tried(_mount_overlay, ns.CLONE_NEWNS),
+    "root": _root,
+    "seccomp": _seccomp,
+    "tmpfs": lambda: _tried(_mount_tmpfs, ns.CLONE_NEWNS),
+    "userns": lambda: _tried(_nothing, ns.CLONE_NEWUSER),
+    "userns-overlay": lambda: _tried(_mount_overlay, ns.CLONE_NEWUSER | ns.CLONE_NEWNS),
+}
+_FAMILIES: dict[str, Callable[[str], str]] = {
+    "cgroup": _cgroup_either,
+    "cgroup1": functools.partial(_cgroup, "cgroup"),
+    "cgroup2": functools.partial(_cgroup, "cgroup2"),
+    "fs": _filesystem,
+    "link": _link,
+    "ns": _namespace,
+}

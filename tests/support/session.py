@@ -1,0 +1,128 @@
+"""pytest plugin: one base directory for all engine roots of a session, and the leak check at its end.
+
+The base is a tmpfs where we may mount one, with a short path: sockets lie in
+it, and their paths may be 107 bytes long.  CONTAINER_ROOT and CONTAINER_RUN
+point into it for the whole session, so that no test can reach the machine's
+own engine root by forgetting to name another.
+"""
+
+import gc
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from typing import NamedTuple
+
+import pytest
+
+from tests.support import leaks
+from tests.support.features import missing
+from toolkit.linux.mount import MNT_DETACH, mount, umount
+
+
+class EngineRoot(NamedTuple):
+    """Where one engine of a test keeps its things."""
+
+    root: str
+    run: str
+
+
+class Session:
+    """The base, its owner mark, and what was on the machine before."""
+
+    def __init__(self) -> None:
+        self.base = tempfile.mkdtemp(prefix="ct-", dir="/tmp")
+        self.is_mounted = not missing("root") and not missing("tmpfs")
+        if self.is_mounted:
+            # Container roots lie in here: devices and set-uid programs are theirs to have.
+            mount("tmpfs", self.base, "tmpfs", 0, "mode=755")
+        self.token = os.path.basename(self.base)
+        self.ids: set[str] = set()
+        self.count = 0
+        self.before = leaks.snapshot()
+        self.leaks: list[str] = []
+
+    def owner(self) -> leaks.Owner:
+        """Return the mark by which everything of this session is known."""
+        return leaks.Owner(self.base, self.token, frozenset(self.ids))
+
+    def new_root(self) -> EngineRoot:
+        """Make the directories of one engine."""
+        self.count += 1
+        made = EngineRoot(f"{self.base}/{self.count}/root", f"{self.base}/{self.count}/run")
+        os.makedirs(made.root, mode=0o700)
+        os.makedirs(made.run, mode=0o700)
+        return made
+
+    def note_ids(self, made: EngineRoot) -> None:
+        """Remember what an engine root recorded, before it is deleted."""
+        path = f"{made.root}/state.db"
+        if os.path.exists(path):
+            with closing(sqlite3.connect(path)) as db, suppress(sqlite3.OperationalError):
+                self.ids.update(ident for (ident,) in db.execute("select id from object where kind = 'container'"))
+
+    def delete_root(self, made: EngineRoot) -> None:
+        """Delete an engine root; whatever is mounted in it stays, and is found as a leak."""
+        self.note_ids(made)
+        shutil.rmtree(os.path.dirname(made.root), ignore_errors=True)
+
+    def close(self, settle_s: float) -> None:
+        """Look for leaks, then take away the base and what leaked."""
+        gc.collect()  # what only waits for the collector is no leak
+        self.leaks = leaks.find_leaks(self.owner(), self.before, settle_s=settle_s)
+        if self.leaks:
+            leaks.clean(self.owner(), self.before)
+        if self.is_mounted:
+            # A descriptor that leaked keeps the file system busy until this process ends.
+            umount(self.base, MNT_DETACH if self.leaks else 0)
+        shutil.rmtree(self.base)
+
+
+_key = pytest.StashKey[Session]()
+_VARIABLES = (leaks.SESSION_VARIABLE, "CONTAINER_ROOT", "CONTAINER_RUN")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare how long what was ended may take to vanish."""
+    parser.addini("leak_settle_s", "seconds until what is still there counts as left behind", default="2.0")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Make the base and mark every process that will be started."""
+    made = Session()
+    session.config.stash[_key] = made
+    default = made.new_root()
+    os.environ.update(zip(_VARIABLES, (made.token, default.root, default.run), strict=True))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that left something behind."""
+    made = session.config.stash.get(_key, None)
+    if made is None:
+        return
+    made.delete_root(EngineRoot(os.environ["CONTAINER_ROOT"], os.environ["CONTAINER_RUN"]))
+    made.close(float(session.config.getini("leak_settle_s")))
+    for name in _VARIABLES:
+        del os.environ[name]
+    if made.leaks and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was left."""
+    made = config.stash.get(_key, None)
+    if made is not None and made.leaks:
+        terminalreporter.section("left behind by this session", red=True)
+        for line in made.leaks:
+            terminalreporter.line(f"LEAKED {line}", red=True)
+
+
+@pytest.fixture
+def engine_root(request: pytest.FixtureRequest) -> Iterator[EngineRoot]:
+    """Return fresh root and run directories on tmpfs (where allowed), deleted afterwards."""
+    session = request.config.stash[_key]
+    made = session.new_root()
+    yield made
+    session.delete_root(made)
