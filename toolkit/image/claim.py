@@ -1,0 +1,103 @@
+"""Half-made files and directories, each owned by whoever holds its lock.
+
+Whoever makes something writes it under a temporary name that carries a flock,
+and renames it when it is complete.  A flock ends with the last process that
+has the descriptor open, however that process ends; so what `sweep` can lock has
+no owner any more and goes.  Names say nothing about ownership, so no process
+id can be mistaken for another's.
+"""
+
+import errno
+import os
+import stat
+from typing import NamedTuple
+
+from toolkit.linux.lock import try_lock, wait_lock
+
+_RANDOM_BYTES = 8
+
+
+class Claim(NamedTuple):
+    """A temporary file or directory whose lock this process holds."""
+
+    path: str
+    fd: int
+    """Open, locked; closing it gives the claim up."""
+
+
+def claim_directory(parent: str, mode: int = 0o700) -> Claim:
+    """Make a new directory in `parent` that `sweep` leaves alone while it is claimed."""
+    while True:
+        path = os.path.join(parent, os.urandom(_RANDOM_BYTES).hex())
+        os.mkdir(path, mode)
+        claim = _claim(path, os.O_RDONLY | os.O_DIRECTORY)
+        if claim is not None:
+            return claim
+
+
+def claim_file(path: str) -> Claim:
+    """Open `path` for reading and writing, made if it does not exist, waiting for the claim of another."""
+    while True:
+        claim = _claim(path, os.O_RDWR | os.O_CREAT)
+        if claim is not None:
+            return claim
+
+
+def sweep(parent: str) -> list[str]:
+    """Delete everything in `parent` that nobody claims; return the names."""
+    swept: list[str] = []
+    with os.scandir(parent) as entries:
+        names = [entry.name for entry in entries]
+    for name in names:
+        path = os.path.join(parent, name)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # its owner was done with it
+        try:
+            if try_lock(fd) and _is_at(fd, path):
+                delete(path)
+                swept.append(name)
+        finally:
+            os.close(fd)
+    return swept
+
+
+def delete(path: str) -> None:
+    """Delete a file or a whole tree; it is no fault if it is gone already."""
+    import shutil
+
+    try:
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def _claim(path: str, flags: int) -> Claim | None:
+    """Open and lock `path`; None if another took or removed it before it was locked."""
+    try:
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        if exc.errno == errno.ENOENT:
+            return None
+        raise
+    try:
+        wait_lock(fd)
+        if _is_at(fd, path):
+            return Claim(path, fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+def _is_at(fd: int, path: str) -> bool:
+    """Tell whether `path` still names the file that `fd` is."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return False
