@@ -60,7 +60,7 @@ class Session:
         """Remember what an engine root recorded, before it is deleted."""
         path = f"{made.root}/state.db"
         if os.path.exists(path):
-            with closing(sqlite3.connect(path)) as db, suppress(sqlite3.OperationalError):
+            with closing(sqlite3.connect(path)) as db, suppress(sqlite3.DatabaseError):
                 self.ids.update(ident for (ident,) in db.execute("select id from object where kind = 'container'"))
 
     def delete_root(self, made: EngineRoot) -> None:

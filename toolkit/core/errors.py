@@ -87,6 +87,14 @@ class SyscallError(EngineError, OSError):
         self.errno = number
         self.strerror = os.strerror(number)
 
+    def __reduce__(self) -> "tuple[object, ...]":
+        """Pickle as the arguments it was made of: OSError would pass on its own."""
+        return _syscall_error, (self.call, self.errno, self.hint)
+
+
+def _syscall_error(call: str, number: int, hint: str) -> SyscallError:
+    return SyscallError(call, number, hint=hint)
+
 
 class StartError(EngineError):
     """The container was set up, but its process could not be started."""

@@ -9,12 +9,14 @@ WAL with synchronous=NORMAL: a crash of a process loses nothing, a crash of the
 machine may lose the last transactions but never the database.
 """
 
+import errno
 import json
 import os
 import sqlite3
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from toolkit.core.errors import ConflictError, NotFoundError, StorageFullError
+from toolkit.core.errors import ConflictError, NotFoundError, PrivilegeError, StorageFullError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ create table if not exists object (
 create unique index if not exists object_name on object (kind, name) where name is not null;
 """
 _BUSY_TIMEOUT_S = 30.0
+# Writing into a full tmpfs or ext4 is one of these, by what sqlite was growing: the database, the log, its index.
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP}
+_REFUSED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_DIRECTORY, sqlite3.SQLITE_PERM}
 
 
 class Row(NamedTuple):
@@ -47,14 +52,19 @@ class State:
     """The database of one engine root; cheap to open, safe to share between threads."""
 
     def __init__(self, path: str) -> None:
-        """Open the database at `path`, creating it where it does not exist."""
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        is_new = not os.path.exists(path)
-        self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        self._db.execute("pragma synchronous=normal")
-        if is_new:
-            self._db.execute("pragma journal_mode=wal")
-            self._db.executescript(_SCHEMA)
+        """Open the database at `path`, creating it where it does not exist.
+
+        Raises:
+            PrivilegeError: this user may not read or write there.
+            StorageFullError: the disk is full.
+        """
+        try:
+            if not os.path.exists(path):
+                _create(path)
+            self._db = _connect(path)
+            self._db.execute("pragma synchronous=normal")
+        except (OSError, sqlite3.OperationalError) as exc:
+            raise _translated(exc, path) from exc
 
     def close(self) -> None:
         """Close the database; the object cannot be used afterwards."""
@@ -123,8 +133,44 @@ class State:
         try:
             return self._db.execute(sql, values)
         except sqlite3.OperationalError as exc:
-            if "full" in str(exc):
-                raise StorageFullError(
-                    "no space left for the engine's state", hint="free some space and try again"
-                ) from exc
-            raise
+            raise _translated(exc, "the engine's state") from exc
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+
+
+def _create(path: str) -> None:
+    """Make the database under another name and link it in place.
+
+    Whoever opens `path` finds a complete database or none, also when two
+    processes create it at the same time or one is killed in the middle.
+    """
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}"
+    try:
+        db = _connect(temporary)
+        try:
+            db.execute("pragma journal_mode=wal")
+            db.executescript(_SCHEMA)
+        finally:
+            db.close()
+        os.link(temporary, path)
+    except FileExistsError:
+        pass  # another process was first
+    finally:
+        for tail in ("", "-wal", "-shm", "-journal"):
+            with suppress(FileNotFoundError):
+                os.unlink(temporary + tail)
+
+
+def _translated(exc: OSError | sqlite3.OperationalError, where: str) -> Exception:
+    """Return the engine's error for what sqlite or the kernel says, or `exc` itself."""
+    number = exc.errno if isinstance(exc, OSError) else None
+    code = getattr(exc, "sqlite_errorcode", None)
+    if number == errno.ENOSPC or code in _FULL:
+        return StorageFullError("no space left for the engine's state", hint="free some space and try again")
+    if number in {errno.EACCES, errno.EPERM, errno.EROFS} or code in _REFUSED:
+        cure = "run as root, or set CONTAINER_ROOT and CONTAINER_RUN to directories of yours"
+        return PrivilegeError(f"permission denied: cannot write {where}", hint=cure)
+    return exc
