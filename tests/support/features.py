@@ -18,12 +18,15 @@ from toolkit.linux import namespace as ns
 from toolkit.linux.mount import MS_PRIVATE, MS_REC, mount
 
 PROGRAMS = {
+    "bash": "bash",
     "busybox": "busybox",
     "chromium": "chromium",
     "crun": "crun",
     "docker": "docker",
     "docker-registry": "docker-registry",
     "htpasswd": "htpasswd",
+    "ip": "ip",
+    "ldd": "ldd",
     "mkfs.ext4": "mkfs.ext4",
     "node": "node",
     "nft": "nft",
