@@ -1,0 +1,22 @@
+"""Control groups: what a container may use, what it has used, and who belongs to it.
+
+    hierarchy = detect()                      # v1, v2 or hybrid, read from /proc
+    hierarchy.create(name, resources)         # directories and limits, before the container
+    hierarchy.join(name)                      # by the container's init itself
+    hierarchy.stats(name); hierarchy.freeze(name); hierarchy.kill_all(name)
+    hierarchy.remove(name)
+
+`name` is a path below each hierarchy's mount point, "/container-toolkit/<id>".
+Nothing outside it is ever changed, but for its parents: they are made, and on v2
+their controllers handed down.
+
+    resources.py  OCI's linux.resources, and what they need
+    v1.py, v2.py  resources -> files and values, and statistics; pure
+    layout.py     which controller is mounted where
+    hierarchy.py  the deeds
+    devices.py    who may open which device: rules, and the BPF program for v2
+"""
+
+from toolkit.linux.cgroup.hierarchy import Hierarchy, detect
+
+__all__ = ["Hierarchy", "detect"]

@@ -1,0 +1,436 @@
+"""The deeds: make a group, limit it, join it, watch it, freeze it, kill it, remove it.
+
+One class serves v1, v2 and hybrid hosts, since each controller is looked up on
+its own: it is in the v1 hierarchy that mounts it, else in the v2 one that lists
+it.  In hybrid the v2 directory is made as well, without controllers, because
+cgroup.kill, cgroup.freeze, PSI and CPU time work there.
+"""
+
+import errno
+import os
+import time
+from typing import NamedTuple
+
+from toolkit.core.errors import InvalidError, SyscallError, UnsupportedError
+from toolkit.linux.cgroup import files, layout, stats, v1, v2
+from toolkit.linux.cgroup.resources import controllers as controllers_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.linux.cgroup.resources import Resources
+    from toolkit.linux.cgroup.stats import Stats
+
+ACCOUNTED = ("memory", "pids", "blkio")
+"""What every container is counted by, limits or not (CPU time comes with the v2 directory)."""
+UNIFIED = ""
+"""The name of the v2 hierarchy itself, where /proc/PID/cgroup has an empty field."""
+_V2_NAME = {"blkio": "io"}
+_REMOVE_TIMEOUT_S = 2.0
+_SETTLE_TIMEOUT_S = 10.0
+
+
+class Hierarchy(NamedTuple):
+    """The cgroup hierarchies of this host."""
+
+    v1: dict[str, str]
+    """Controller to mount point, those of version 1."""
+    v2: str
+    """Mount point of version 2; empty if there is none."""
+    v2_controllers: frozenset[str]
+    """What the v2 hierarchy has to hand down."""
+    has_systemd: bool = False
+    """Whether systemd runs, so that its own v1 hierarchy must be joined too."""
+
+    @property
+    def kind(self) -> str:
+        """Return "v1", "v2", "hybrid" or "none"."""
+        has_v1 = any(not name.startswith("name=") for name in self.v1)
+        if has_v1:
+            return "hybrid" if self.v2 else "v1"
+        return "v2" if self.v2 else "none"
+
+    def controllers(self) -> frozenset[str]:
+        """Return the controllers that can be used here, by their own names ("io" is v2's "blkio")."""
+        return self.v2_controllers | {name for name in self.v1 if not name.startswith("name=")}
+
+    def mount_of(self, controller: str) -> str | None:
+        """Return the mount point of the hierarchy that has `controller`; "" asks for v2 itself."""
+        if controller == UNIFIED:
+            return self.v2 or None
+        if controller in self.v1:
+            return self.v1[controller]
+        return self.v2 if _V2_NAME.get(controller, controller) in self.v2_controllers else None
+
+    # Pure: what would be done
+
+    def needed(self, resources: "Resources | None" = None, accounted: tuple[str, ...] = ACCOUNTED) -> tuple[str, ...]:
+        """Return the controllers to make a group in, for limits, accounting, devices and kill.
+
+        Args:
+            resources: the limits.
+            accounted: what to count besides; one that this host lacks is left out.
+
+        Raises:
+            UnsupportedError: a limit whose controller is not there, by its name.
+        """
+        limited = controllers_of(resources or {})
+        for controller, purpose in limited.items():
+            if self.mount_of(controller) is None:
+                message = f"the cgroup controller {controller} is not available, which {purpose} needs"
+                raise UnsupportedError(message, hint=self._cure(controller))
+        wanted = dict.fromkeys((*accounted, *limited))
+        for controller in ("devices", "name=systemd" if self.has_systemd else "devices"):
+            wanted[controller] = None
+        if self.v2:
+            wanted[UNIFIED] = None
+        else:
+            wanted["freezer"] = wanted["cpuacct"] = None
+        return tuple(controller for controller in wanted if self.mount_of(controller) is not None)
+
+    def _cure(self, controller: str) -> str:
+        if self.kind in ("v1", "hybrid"):
+            return f"mount it: mount -t cgroup -o {controller} cgroup /sys/fs/cgroup/{controller}"
+        name = _V2_NAME.get(controller, controller)
+        return f"have it handed down: +{name} in cgroup.subtree_control of the parent, or cgroup_enable={name} at boot"
+
+    def path(self, name: str, controller: str = UNIFIED) -> str:
+        """Return the directory of the group in the hierarchy of `controller`.
+
+        Raises:
+            UnsupportedError: there is no such hierarchy here.
+        """
+        mount = self.mount_of(controller)
+        if mount is None:
+            message = f"no cgroup hierarchy here has {controller or 'version 2'}"
+            raise UnsupportedError(message, hint=self._cure(controller))
+        return mount + _checked(name)
+
+    def directories(self, name: str, resources: "Resources | None" = None) -> list[str]:
+        """Return the directories that `create` makes, parents left out."""
+        return layout.unique(self.path(name, controller) for controller in self.needed(resources))
+
+    def writes(self, name: str, resources: "Resources", *, memory_limit: int | None = None) -> list[tuple[str, str]]:
+        """Return every (path, value) that `limit` writes, in order.
+
+        Args:
+            name: the group.
+            resources: the limits.
+            memory_limit: bytes, the present limit where a group is updated (v1 only).
+
+        Raises:
+            InvalidError: values that contradict each other.
+            UnsupportedError: a limit that this version of cgroups does not have.
+        """
+        self.needed(resources)
+        if "memory" not in self.v1 and self.v2:
+            _refuse_v1_only(resources)
+        settings = [each for each in v1.settings(resources, memory_limit=memory_limit) if each.controller in self.v1]
+        if self.v2:
+            in_v1 = {_V2_NAME.get(controller, controller) for controller in self.v1}
+            settings += (each for each in v2.settings(resources) if each.controller not in in_v1)
+        elif resources.get("unified"):
+            message = "this host has no cgroup v2, which `unified` resources are for"
+            raise UnsupportedError(message, hint="leave them out, or boot with systemd.unified_cgroup_hierarchy=1")
+        return [(f"{self._path_of(name, each.controller)}/{each.file}", each.value) for each in settings]
+
+    def _path_of(self, name: str, controller: str) -> str:
+        return self.v1.get(controller, self.v2) + _checked(name)
+
+    # Deeds
+
+    def create(self, name: str, resources: "Resources | None" = None) -> None:
+        """Make the group in every hierarchy that `needed` names, and write its limits.
+
+        Groups that are there already are kept as they are.
+
+        Raises:
+            UnsupportedError: a controller or a file that this host lacks.
+            SyscallError: EROFS, EACCES, or what the kernel thinks of a value.
+        """
+        needed = self.needed(resources)
+        for directory in layout.unique(self.path(name, controller) for controller in needed):
+            self._make_group(directory, needed)
+        if resources:
+            files.write_all(self.writes(name, resources))
+
+    def _make_group(self, directory: str, needed: tuple[str, ...]) -> None:
+        mount = next(point for point in (self.v2, *self.v1.values()) if point and directory.startswith(point + "/"))
+        parents = [mount]
+        for part in directory[len(mount) + 1 :].split("/")[:-1]:
+            parents.append(f"{parents[-1]}/{part}")
+        for parent in parents:
+            if parent != mount and not os.path.exists(parent):
+                files.make(parent)
+                self._inherit(parent)
+            if mount == self.v2:
+                self._hand_down(parent, needed)
+        if files.make(directory):
+            self._inherit(directory)
+
+    def _inherit(self, directory: str) -> None:
+        """Copy to a new v1 group what it does not inherit: the CPUs it may use, and to count its children."""
+        parent = directory.rpartition("/")[0]
+        if directory.startswith(self.v1.get("cpuset", "\0")):
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                if not files.read(f"{directory}/{file}").strip():
+                    files.write(f"{directory}/{file}", files.read(f"{parent}/{file}").strip())
+        # Until Linux 5.11, where 1 became the only value.
+        if (
+            directory.startswith(self.v1.get("memory", "\0"))
+            and files.find(f"{directory}/memory.use_hierarchy") == "0\n"
+        ):
+            files.write(f"{directory}/memory.use_hierarchy", "1")
+
+    def _hand_down(self, parent: str, needed: tuple[str, ...]) -> None:
+        names = {_V2_NAME.get(each, each) for each in needed if each not in self.v1}
+        wanted = names & self.v2_controllers
+        if not wanted:
+            return
+        missing = wanted.difference(files.read(f"{parent}/cgroup.subtree_control").split())
+        if missing:
+            files.write(f"{parent}/cgroup.subtree_control", " ".join(f"+{each}" for each in sorted(missing)))
+
+    def limit(self, name: str, resources: "Resources") -> None:
+        """Write the limits of a group that is there."""
+        files.write_all(self.writes(name, resources))
+
+    def present(self, name: str) -> list[str]:
+        """Return the directories of the group that exist."""
+        mounts = layout.unique((*self.v1.values(), *([self.v2] if self.v2 else [])))
+        checked = _checked(name)
+        return [mount + checked for mount in mounts if os.path.isdir(mount + checked)]
+
+    def join_files(self, name: str) -> list[str]:
+        """Return the files to write "0" to, to move the calling process into the group.
+
+        On v1 that is `tasks`: it moves one thread and takes 0.03 ms, where
+        cgroup.procs waits for all CPUs to pass a grace period, 5 ms and more
+        (Documentation: cgroup_threadgroup_rwsem).  The caller has one thread.
+        """
+        v2_path = self.v2 + _checked(name)
+        return [
+            f"{directory}/{'cgroup.procs' if self.v2 and directory == v2_path else 'tasks'}"
+            for directory in self.present(name)
+        ]
+
+    def join(self, name: str) -> None:
+        """Move the calling process, which must have one thread, into the group."""
+        for path in self.join_files(name):
+            files.write(path, "0")
+
+    def adopt(self, name: str, pid: int) -> None:
+        """Move another process, with all its threads, into the group."""
+        for directory in self.present(name):
+            files.write(f"{directory}/cgroup.procs", str(pid))
+
+    def open(self, name: str) -> int:
+        """Open the group's v2 directory and return its descriptor, for clone3's CLONE_INTO_CGROUP."""
+        return os.open(self.path(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def update(self, name: str, resources: "Resources") -> None:
+        """Change the limits of a running group.
+
+        A controller that was not needed until now gets its group first, and
+        every process of the container moves into it.
+        """
+        needed = self.needed(resources)
+        for controller in needed:
+            directory = self.path(name, controller)
+            if os.path.isdir(directory):
+                continue
+            members = self.pids(name)
+            self._make_group(directory, needed)
+            for pid in members:
+                files.write(f"{directory}/cgroup.procs", str(pid))
+        if self.v2:
+            self._make_group(self.path(name), needed)
+        files.write_all(self.writes(name, resources, memory_limit=self._memory_limit(name)))
+
+    def _memory_limit(self, name: str) -> int | None:
+        if "memory" not in self.v1:
+            return None
+        text = files.find(f"{self.path(name, 'memory')}/memory.limit_in_bytes")
+        return int(text) if text else None
+
+    def stats(self, name: str) -> "Stats":
+        """Return what the group has used so far."""
+
+        def find(controller: str, file: str) -> str | None:
+            mount = self.mount_of(controller)
+            return None if mount is None else files.find(f"{mount}{name}/{file}")
+
+        is_v1 = self.v1.__contains__
+        pressure = {
+            what: stats.parse_pressure(text)
+            for what in ("cpu", "memory", "io")
+            if (text := find(UNIFIED, f"{what}.pressure"))
+        }
+        _checked(name)
+        return stats.Stats(
+            (stats.memory_v1 if is_v1("memory") else stats.memory_v2)(find),
+            stats.cpu(find),
+            stats.pids(find),
+            (stats.block_v1 if is_v1("blkio") else stats.block_v2)(find),
+            pressure,
+        )
+
+    def pids(self, name: str, *, recursive: bool = True) -> list[int]:
+        """Return the processes in the group, and in the groups below it; none if it does not exist."""
+        directory = self._member_directory(name)
+        if directory is None:
+            return []
+        found: list[int] = []
+        for each in _tree(directory) if recursive else [directory]:
+            text = files.find(f"{each}/cgroup.procs")
+            # A threaded group does not say: its processes are those of the group above it.
+            found += (int(pid) for pid in (text or "").split())
+        return found
+
+    def _member_directory(self, name: str) -> str | None:
+        checked = _checked(name)
+        for controller in (UNIFIED, "pids", "memory", "freezer", "devices", *self.v1):
+            mount = self.mount_of(controller)
+            if mount and os.path.isdir(mount + checked):
+                return mount + checked
+        return None
+
+    def freeze(self, name: str, *, timeout_s: float = _SETTLE_TIMEOUT_S) -> None:
+        """Stop every process of the group where it stands, and wait until all have stopped.
+
+        Raises:
+            UnsupportedError: neither v2 nor the v1 freezer is here.
+            TimeoutError: a process in an uninterruptible call did not stop in time; the group is thawed.
+        """
+        try:
+            self._settle(name, frozen=True, timeout_s=timeout_s)
+        except TimeoutError:
+            self.thaw(name)
+            raise
+
+    def thaw(self, name: str) -> None:
+        """Let every process of the group go on."""
+        self._settle(name, frozen=False, timeout_s=_SETTLE_TIMEOUT_S)
+
+    def is_frozen(self, name: str) -> bool:
+        """Return whether every process of the group has stopped."""
+        if self.v2:
+            return "frozen 1" in (files.find(f"{self.path(name)}/cgroup.events") or "")
+        return files.read(f"{self.path(name, 'freezer')}/freezer.state").strip() == "FROZEN"
+
+    def _settle(self, name: str, *, frozen: bool, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        pause_s = 0.0001
+        while True:
+            if self.v2:
+                files.write(f"{self.path(name)}/cgroup.freeze", "1" if frozen else "0")
+            else:
+                # v1 may stay at FREEZING until the state is written again.
+                files.write(f"{self.path(name, 'freezer')}/freezer.state", "FROZEN" if frozen else "THAWED")
+            while self.is_frozen(name) != frozen:
+                if time.monotonic() > deadline:
+                    message = f"the processes in {name} did not {'stop' if frozen else 'go on'} in {timeout_s} s"
+                    raise TimeoutError(message)
+                time.sleep(pause_s)
+                pause_s = min(pause_s * 2, 0.05)
+                if not self.v2:
+                    break
+            else:
+                return
+
+    def kill_all(self, name: str) -> None:
+        """Send SIGKILL to every process of the group, those that it is forking included.
+
+        Without cgroup.kill (before Linux 5.14, or pure v1) the group is frozen,
+        so that none can fork on, while each process gets its signal.
+        """
+        if self.v2 and os.path.exists(f"{self.path(name)}/cgroup.kill"):
+            files.write(f"{self.path(name)}/cgroup.kill", "1")
+            return
+        import signal
+
+        if not self.pids(name):
+            return
+        self.freeze(name)
+        for pid in self.pids(name):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.thaw(name)
+
+    def remove(self, name: str, *, timeout_s: float = _REMOVE_TIMEOUT_S) -> None:
+        """Remove the group and all groups below it from every hierarchy; one that is gone is fine.
+
+        Raises:
+            SyscallError: EBUSY if processes are still in it after `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        for directory in self.present(name):
+            _remove_tree(directory, deadline)
+
+
+def _remove_tree(directory: str, deadline: float) -> None:
+    pause_s = 0.0005
+    while True:
+        try:
+            files.remove(directory)
+        except SyscallError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        for child in _children(directory):
+            _remove_tree(child, deadline)
+        # A process that was just killed leaves its group a moment later.
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, 0.05)
+
+
+def _children(directory: str) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+
+
+def _tree(directory: str) -> list[str]:
+    found = [directory]
+    for each in found:
+        found += _children(each)
+    return found
+
+
+def _checked(name: str) -> str:
+    """Return `name`, having made sure that it lies below the mount point and is not it."""
+    parts = name.split("/")
+    if parts[0] or not all(parts[1:]) or len(parts) == 1 or ".." in parts or "." in parts:
+        message = f'invalid cgroup name: "{name}"'
+        raise InvalidError(message, hint='it is a path such as "/container-toolkit/ID", without "." and ".."')
+    return name
+
+
+_V1_ONLY = (
+    ("memory", "swappiness", "memory swappiness"),
+    ("memory", "disableOOMKiller", "switching the OOM killer off"),
+    ("cpu", "realtimeRuntime", "real-time CPU limits"),
+    ("cpu", "realtimePeriod", "real-time CPU limits"),
+)
+
+
+def _refuse_v1_only(resources: "Resources") -> None:
+    for group, key, title in _V1_ONLY:
+        section = resources.get(group)
+        if isinstance(section, dict) and section.get(key) not in (None, 0, -1, False):
+            message = f"cgroup v2 does not have {title}"
+            raise UnsupportedError(
+                message, hint="leave the option out, or boot with systemd.unified_cgroup_hierarchy=0"
+            )
+
+
+def detect() -> Hierarchy:
+    """Read from /proc which hierarchies this host has mounted."""
+    mounted = layout.parse_mountinfo(files.read("/proc/self/mountinfo"))
+    offered = files.find(f"{mounted.v2}/cgroup.controllers") if mounted.v2 else None
+    has_systemd = "name=systemd" in mounted.v1 and os.path.isdir("/run/systemd/system")
+    return Hierarchy(mounted.v1, mounted.v2, frozenset((offered or "").split()), has_systemd)
