@@ -108,7 +108,9 @@ def make_image(
     )
 
 
-def make_index(images: dict[str, Image], *, is_docker: bool = False, extra: list[dict[str, object]] | None = None) -> Image:
+def make_index(
+    images: dict[str, Image], *, is_docker: bool = False, extra: list[dict[str, object]] | None = None
+) -> Image:
     """Return an index of images by platform ("linux/arm64/v8")."""
     entries: list[dict[str, object]] = []
     for name, image in images.items():

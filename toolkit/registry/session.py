@@ -171,7 +171,12 @@ class Registry:
         if response.status != 401 or not is_ours or _origin(response.url) != _origin(url):
             return response
         challenges = parse_challenges(response.headers.getlist("WWW-Authenticate"))
-        if not self.authorizer.answer(challenges, access, header, url):
+        try:
+            is_worth_it = self.authorizer.answer(challenges, access, header, url)
+        except BaseException:
+            response.close()
+            raise
+        if not is_worth_it:
             return response
         response.finish()
         if body is not None and not isinstance(body, bytes):

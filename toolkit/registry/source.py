@@ -65,16 +65,7 @@ class Source(NamedTuple):
             InvalidError: it is larger than `max_bytes`.
         """
         url = self.registry.url(self.repository, f"manifests/{reference}")
-        attempts = self.registry.attempts()
-        while True:
-            response = self.registry.request("GET", url, self.access, _ACCEPT, attempts=attempts)
-            if response.status != 200:
-                raise self.registry.refusal(response, self.access)
-            try:
-                content = _read(response, max_bytes, f"the manifest of {self.access.name}")
-                break
-            except BrokenError as exc:
-                attempts.failed(exc)
+        response, content = self._document(url, max_bytes)
         wanted = parse_digest(reference) if ":" in reference else _stated_digest(response)
         if wanted is not None and _digest_like(wanted, content) != wanted:
             raise DigestMismatchError(
@@ -83,6 +74,17 @@ class Source(NamedTuple):
             )
         digest = wanted if wanted is not None and ":" in reference else digest_of(content)
         return RemoteManifest(content, response.headers.get("Content-Type", ""), digest)
+
+    def _document(self, url: str, max_bytes: int) -> "tuple[Response, bytes]":
+        attempts = self.registry.attempts()
+        while True:
+            response = self.registry.request("GET", url, self.access, _ACCEPT, attempts=attempts)
+            if response.status != 200:
+                raise self.registry.refusal(response, self.access)
+            try:
+                return response, _read(response, max_bytes, f"the manifest of {self.access.name}")
+            except BrokenError as exc:
+                attempts.failed(exc)
 
     def fill(self, ingest: "Ingest", layer: str, report: "Reporter") -> None:
         """Bring what is missing of a blob, and make it visible.
