@@ -153,7 +153,13 @@ class Hierarchy(NamedTuple):
         if resources:
             files.write_all(self.writes(name, resources))
 
-    def _make_group(self, directory: str, needed: tuple[str, ...]) -> None:
+    def make_parents(self, name: str, resources: "Resources | None" = None) -> None:
+        """Make the groups above `name`, and have them hand down what it needs; `name` itself is not made."""
+        needed = self.needed(resources)
+        for directory in layout.unique(self.path(name, controller) for controller in needed):
+            self._make_parents(directory, needed)
+
+    def _make_parents(self, directory: str, needed: tuple[str, ...]) -> None:
         mount = next(point for point in (self.v2, *self.v1.values()) if point and directory.startswith(point + "/"))
         parents = [mount]
         for part in directory[len(mount) + 1 :].split("/")[:-1]:
@@ -164,6 +170,9 @@ class Hierarchy(NamedTuple):
                 self._inherit(parent)
             if mount == self.v2:
                 self._hand_down(parent, needed)
+
+    def _make_group(self, directory: str, needed: tuple[str, ...]) -> None:
+        self._make_parents(directory, needed)
         if files.make(directory):
             self._inherit(directory)
 
