@@ -1,14 +1,11 @@
 """The hooks and fixtures of tests/support, for every test."""
 
-from tests.support.needs import pytest_configure, pytest_runtest_setup
+import pytest
+
+from tests.support import needs, session
+from tests.support.needs import pytest_runtest_setup
 from tests.support.registries import start_registry
-from tests.support.session import (
-    engine_root,
-    pytest_addoption,
-    pytest_sessionfinish,
-    pytest_sessionstart,
-    pytest_terminal_summary,
-)
+from tests.support.session import engine_root, pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
 
 __all__ = [
     "engine_root",
@@ -16,7 +13,13 @@ __all__ = [
     "pytest_configure",
     "pytest_runtest_setup",
     "pytest_sessionfinish",
-    "pytest_sessionstart",
     "pytest_terminal_summary",
     "start_registry",
 ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Configure both plugins."""
+    needs.pytest_configure(config)
+    session.pytest_configure(config)

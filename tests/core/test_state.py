@@ -11,16 +11,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.child import in_child
-from tests.support.session import EngineRoot
 from toolkit.core.errors import ConflictError, NotFoundError, PrivilegeError, StorageFullError
 from toolkit.core.state import State
 from toolkit.linux.mount import mount, umount
 
 
 @pytest.fixture
-def path(engine_root: EngineRoot) -> str:
+def path(tmp_path: pathlib.Path) -> str:
     """Return where a state may be made."""
-    return f"{engine_root.root}/state.db"
+    return f"{tmp_path}/root/state.db"
 
 
 @pytest.fixture
@@ -104,10 +103,10 @@ def _insert_after(barrier: "multiprocessing.synchronize.Barrier", path: str, ide
         state.insert("container", ident, {})
 
 
-def test_processes_that_create_the_state_at_once_all_succeed(engine_root: EngineRoot) -> None:
+def test_processes_that_create_the_state_at_once_all_succeed(tmp_path: pathlib.Path) -> None:
     context = multiprocessing.get_context("fork")
     for turn in range(20):
-        path = f"{engine_root.root}/{turn}/state.db"
+        path = f"{tmp_path}/{turn}/state.db"
         barrier = context.Barrier(4)
         workers = [context.Process(target=_insert_after, args=(barrier, path, f"{n}")) for n in range(4)]
         for worker in workers:
@@ -181,7 +180,6 @@ def test_state_that_does_not_fit_is_not_made(tiny: str) -> None:
 @pytest.mark.needs("root")
 def test_foreign_user_is_told_what_to_do(path: str, state: State) -> None:
     state.insert("container", "aa11", {})
-    os.chmod(os.path.dirname(os.path.dirname(path)), 0o755)
 
     def read() -> None:
         os.setresuid(65534, 65534, 65534)
@@ -192,6 +190,7 @@ def test_foreign_user_is_told_what_to_do(path: str, state: State) -> None:
 
 
 def test_other_sqlite_errors_are_not_disguised(path: str) -> None:
+    os.mkdir(os.path.dirname(path))
     with open(path, "wb") as file:
         file.write(b"not a database" * 100)
     with pytest.raises(sqlite3.DatabaseError, match="not a database"):

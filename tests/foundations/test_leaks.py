@@ -83,7 +83,7 @@ def test_left_bind_mount_outside_the_base_is_found_by_its_device(tmp_path: pathl
 
 
 @pytest.mark.needs("root", "cgroup:pids")
-def test_left_cgroup_of_a_recorded_container_fails_the_run_and_is_removed(tmp_path: pathlib.Path) -> None:
+def test_left_cgroup_of_a_removed_container_fails_the_run_and_is_removed(tmp_path: pathlib.Path) -> None:
     source = """
         import contextlib, os
         from tests.support.features import hierarchies
@@ -94,6 +94,7 @@ def test_left_cgroup_of_a_recorded_container_fails_the_run_and_is_removed(tmp_pa
             ident = new_id()
             with contextlib.closing(State(engine_root.root + "/state.db")) as state:
                 state.insert("container", ident, {})
+                state.delete("container", ident)  # known for ever, although the engine has forgotten it
             points = [point for kind in ("cgroup", "cgroup2") for point, names in hierarchies(kind) if "pids" in names]
             os.mkdir(points[0] + "/" + ident)
     """
@@ -141,6 +142,19 @@ def test_left_network_link_fails_the_run(tmp_path: pathlib.Path) -> None:
         assert leaked(run_nested(str(tmp_path), source), "network link") in {"ct-left0", "ct-left1"}
     finally:
         subprocess.run(["ip", "link", "delete", "ct-left0"], check=True)
+
+
+def test_tmp_path_belongs_to_the_session_and_goes_with_it(tmp_path: pathlib.Path) -> None:
+    source = """
+        def test_it(tmp_path):
+            (tmp_path / "file").write_text("")
+            raise AssertionError(f"<{tmp_path}>")
+    """
+    ended = run_nested(str(tmp_path), source)
+    found = re.search("<(/tmp/.*)>", ended.output)
+    assert found, ended.output
+    assert found[1].startswith("/tmp/ct-")
+    assert not os.path.exists(found[1])
 
 
 def test_descriptor_that_stays_open_fails_the_run(tmp_path: pathlib.Path) -> None:

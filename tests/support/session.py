@@ -1,7 +1,8 @@
 """pytest plugin: one base directory for all engine roots of a session, and the leak check at its end.
 
 The base is a tmpfs where we may mount one, with a short path: sockets lie in
-it, and their paths may be 107 bytes long.  CONTAINER_ROOT and CONTAINER_RUN
+it, and their paths may be 107 bytes long.  pytest's own `tmp_path` lies in it
+too, so that what is mounted there is ours.  CONTAINER_ROOT and CONTAINER_RUN
 point into it for the whole session, so that no test can reach the machine's
 own engine root by forgetting to name another.
 """
@@ -12,14 +13,21 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import NamedTuple
 
 import pytest
 
 from tests.support import leaks
 from tests.support.features import missing
+from toolkit.core.state import State
 from toolkit.linux.mount import MNT_DETACH, mount, umount
+
+# Notes the id of every container that any process ever records, so that its cgroups can be told from others' later.
+_TRIGGER = """
+create table seen (id text);
+create trigger see after insert on object when new.kind = 'container' begin insert into seen values (new.id); end;
+"""
 
 
 class EngineRoot(NamedTuple):
@@ -54,14 +62,16 @@ class Session:
         made = EngineRoot(f"{self.base}/{self.count}/root", f"{self.base}/{self.count}/run")
         os.makedirs(made.root, mode=0o700)
         os.makedirs(made.run, mode=0o700)
+        path = f"{made.root}/state.db"
+        State(path).close()
+        with closing(sqlite3.connect(path)) as db:
+            db.executescript(_TRIGGER)
         return made
 
     def note_ids(self, made: EngineRoot) -> None:
         """Remember what an engine root recorded, before it is deleted."""
-        path = f"{made.root}/state.db"
-        if os.path.exists(path):
-            with closing(sqlite3.connect(path)) as db, suppress(sqlite3.DatabaseError):
-                self.ids.update(ident for (ident,) in db.execute("select id from object where kind = 'container'"))
+        with closing(sqlite3.connect(f"{made.root}/state.db")) as db:
+            self.ids.update(ident for (ident,) in db.execute("select id from seen"))
 
     def delete_root(self, made: EngineRoot) -> None:
         """Delete an engine root; whatever is mounted in it stays, and is found as a leak."""
@@ -71,6 +81,7 @@ class Session:
     def close(self, settle_s: float) -> None:
         """Look for leaks, then take away the base and what leaked."""
         gc.collect()  # what only waits for the collector is no leak
+        shutil.rmtree(f"{self.base}/tmp", ignore_errors=True)  # whatever is mounted in it stays, and is found
         self.leaks = leaks.find_leaks(self.owner(), self.before, settle_s=settle_s)
         if self.leaks:
             leaks.clean(self.owner(), self.before)
@@ -89,19 +100,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("leak_settle_s", "seconds until what is still there counts as left behind", default="2.0")
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
+@pytest.hookimpl(tryfirst=True)  # before pytest decides where tmp_path is
+def pytest_configure(config: pytest.Config) -> None:
     """Make the base and mark every process that will be started."""
     made = Session()
-    session.config.stash[_key] = made
+    config.stash[_key] = made
+    config.option.basetemp = f"{made.base}/tmp"
     default = made.new_root()
     os.environ.update(zip(_VARIABLES, (made.token, default.root, default.run), strict=True))
 
 
+@pytest.hookimpl(trylast=True)  # after pytest has taken tmp_path away
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that left something behind."""
-    made = session.config.stash.get(_key, None)
-    if made is None:
-        return
+    made = session.config.stash[_key]
     made.delete_root(EngineRoot(os.environ["CONTAINER_ROOT"], os.environ["CONTAINER_RUN"]))
     made.close(float(session.config.getini("leak_settle_s")))
     for name in _VARIABLES:
@@ -112,8 +124,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print what was left."""
-    made = config.stash.get(_key, None)
-    if made is not None and made.leaks:
+    made = config.stash[_key]
+    if made.leaks:
         terminalreporter.section("left behind by this session", red=True)
         for line in made.leaks:
             terminalreporter.line(f"LEAKED {line}", red=True)
