@@ -33,6 +33,15 @@ def test_promise_of_an_unknown_feature_is_refused(tmp_path: pathlib.Path) -> Non
     assert "no probe for feature 'rooot'" in ended.output
 
 
+def test_refused_run_leaves_no_base(tmp_path: pathlib.Path) -> None:
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    environ = {"TOOLKIT_TEST_PARENT": str(parent)}
+    ended = run_nested(str(tmp_path), "def test_it(): pass", TOOLKIT_PROMISED="rooot", **environ)
+    assert ended.code == 4, ended.output
+    assert list(parent.iterdir()) == []
+
+
 def test_present_feature_lets_the_test_run(tmp_path: pathlib.Path) -> None:
     source = """
         import pytest

@@ -41,7 +41,7 @@ class Session:
     """The base, its owner mark, and what was on the machine before."""
 
     def __init__(self) -> None:
-        self.base = tempfile.mkdtemp(prefix="ct-", dir="/tmp")
+        self.base = tempfile.mkdtemp(prefix="ct-", dir=os.environ.get("TOOLKIT_TEST_PARENT", "/tmp"))
         self.is_mounted = not missing("root") and not missing("tmpfs")
         if self.is_mounted:
             # Container roots lie in here: devices and set-uid programs are theirs to have.
@@ -78,13 +78,16 @@ class Session:
         self.note_ids(made)
         shutil.rmtree(os.path.dirname(made.root), ignore_errors=True)
 
-    def close(self, settle_s: float) -> None:
-        """Look for leaks, then take away the base and what leaked."""
+    def check(self, settle_s: float) -> None:
+        """Look for leaks, and take away what leaked."""
         gc.collect()  # what only waits for the collector is no leak
         shutil.rmtree(f"{self.base}/tmp", ignore_errors=True)  # whatever is mounted in it stays, and is found
         self.leaks = leaks.find_leaks(self.owner(), self.before, settle_s=settle_s)
         if self.leaks:
             leaks.clean(self.owner(), self.before)
+
+    def close(self) -> None:
+        """Take away the base."""
         if self.is_mounted:
             # A descriptor that leaked keeps the file system busy until this process ends.
             umount(self.base, MNT_DETACH if self.leaks else 0)
@@ -105,6 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the base and mark every process that will be started."""
     made = Session()
     config.stash[_key] = made
+    config.add_cleanup(made.close)  # called also where pytest refuses its arguments and no session begins
     config.option.basetemp = f"{made.base}/tmp"
     default = made.new_root()
     os.environ.update(zip(_VARIABLES, (made.token, default.root, default.run), strict=True))
@@ -115,7 +119,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that left something behind."""
     made = session.config.stash[_key]
     made.delete_root(EngineRoot(os.environ["CONTAINER_ROOT"], os.environ["CONTAINER_RUN"]))
-    made.close(float(session.config.getini("leak_settle_s")))
+    made.check(float(session.config.getini("leak_settle_s")))
     for name in _VARIABLES:
         del os.environ[name]
     if made.leaks and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
