@@ -8,6 +8,7 @@ from toolkit.runtime import client, frames
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Self
 
     from toolkit.trace import Event
 
@@ -75,7 +76,7 @@ class Attachment:
         """Leave; the process goes on."""
         self._session.close()
 
-    def __enter__(self) -> "Attachment":
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *_exc: object) -> None:

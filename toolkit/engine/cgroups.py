@@ -1,10 +1,14 @@
 """Where a container's cgroups are on this host, in the runtime's terms."""
 
 import os
-from typing import Any
 
 from toolkit.linux import cgroup
 from toolkit.runtime.plan import Cgroup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.linux.cgroup.resources import Resources
+    from toolkit.linux.cgroup.stats import Stats
 
 _PARENT = "/container-toolkit"
 
@@ -21,7 +25,7 @@ class Cgroups:
         """Return the group's path, the same in every hierarchy."""
         return f"{self._parent}/{ident}"
 
-    def place(self, ident: str, resources: dict[str, Any]) -> Cgroup:
+    def place(self, ident: str, resources: "Resources") -> Cgroup:
         """Return what the plan must know: what to make, to write, to join and to show.
 
         Raises:
@@ -36,7 +40,7 @@ class Cgroups:
             mounts=tuple(self._mounts(name, directories)),
         )
 
-    def directories(self, ident: str, resources: dict[str, Any]) -> tuple[str, ...]:
+    def directories(self, ident: str, resources: "Resources") -> tuple[str, ...]:
         """Return the directories that are the container's."""
         return tuple(self._hierarchy.directories(self.name(ident), resources))
 
@@ -69,7 +73,7 @@ class Cgroups:
                         found.append((f"{directory}/{file}", parent.read().strip()))
         return tuple(found)
 
-    def prepare(self, ident: str, resources: dict[str, Any]) -> None:
+    def prepare(self, ident: str, resources: "Resources") -> None:
         """Make the parents of the container's groups, and have them hand their controllers down."""
         self._hierarchy.make_parents(self.name(ident), resources)
 
@@ -84,7 +88,7 @@ class Cgroups:
         file = "memory.oom_control" if "memory" in self._hierarchy.v1 else "memory.events"
         return f"{self._hierarchy.path(self.name(ident), 'memory')}/{file}"
 
-    def stats(self, ident: str) -> "cgroup.Stats":
+    def stats(self, ident: str) -> "Stats":
         """Return what the container uses."""
         return self._hierarchy.stats(self.name(ident))
 
@@ -101,7 +105,7 @@ class Cgroups:
 
     @property
     def kind(self) -> str:
-        """"v1", "v2", "hybrid" or "none"."""
+        """Which cgroup layout this is: "v1", "v2", "hybrid" or "none"."""
         return self._hierarchy.kind
 
     @property

@@ -123,7 +123,7 @@ class Container:
 
     @property
     def status(self) -> str:
-        """"created", "running" or "exited"."""
+        """What it is doing: "created", "running" or "exited"."""
         return self.read_status().state
 
     @property
@@ -182,6 +182,7 @@ class Container:
             raise
         except EngineError:
             session.close()
+            self._ended(0)
             raise
         except BaseException:  # interrupted: what has begun to run must not go on alone
             self._undo_start(session)
@@ -217,20 +218,26 @@ class Container:
 
     def _ended(self, _code: int) -> None:
         if self._doc["options"]["auto_remove"]:
-            self._engine.recovery.recover(self.id)
+            self._engine.recovery.recover(self.id, wait=True)
 
     def wait(self) -> int:
-        """Wait until it has ended; return its exit code."""
+        """Wait until it has ended; return its exit code, 0 if it was never started.
+
+        Raises:
+            NotFoundError: it has been removed meanwhile.
+        """
         while True:
             session = client.attach(self.run_dir, output=False, stdin=False)
             if session is not None:
                 code = self._wait_on(session)
                 if code is not None:
+                    self._ended(code)
                     return code
             status = self.read_status()
             if status.exit is not None:
                 return status.exit.code
             if status.state == CREATED and not os.path.isdir(self.run_dir):
+                self._engine.containers.get(self.id)
                 return 0
             time.sleep(_POLL_S)  # between the start and the first status, or the last frame and the record
 
@@ -408,9 +415,19 @@ def signal_number(name: int | str) -> int:
 
 def options_of(stored: dict[str, Any]) -> ContainerOptions:
     """Make the options of what the state has stored (JSON knows no tuples)."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
     values["ulimits"] = tuple(Ulimit(*limit) for limit in stored["ulimits"])
     return ContainerOptions(**values)
 
 
-__all__ = ["CREATED", "EXITED", "RUNNING", "Container", "EngineError", "StartError", "Status", "options_of", "signal_number"]
+__all__ = [
+    "CREATED",
+    "EXITED",
+    "RUNNING",
+    "Container",
+    "EngineError",
+    "StartError",
+    "Status",
+    "options_of",
+    "signal_number",
+]

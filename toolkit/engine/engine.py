@@ -17,7 +17,7 @@ from toolkit.engine.recovery import Recovery
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
     from toolkit.engine.options import ContainerOptions
     from toolkit.runtime.plan import Filter
@@ -68,7 +68,7 @@ class Engine:
         self.launcher.zygote.stop()
         self.close()
 
-    def __enter__(self) -> "Engine":
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *_exc: object) -> None:

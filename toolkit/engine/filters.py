@@ -39,7 +39,9 @@ def _profile(text: str) -> "dict[str, Any] | None":
     try:
         document = json.loads(text)
     except ValueError as exc:
-        raise InvalidError(f"the seccomp profile is not JSON: {exc}", hint="give a file like docker's default.json") from exc
+        raise InvalidError(
+            f"the seccomp profile is not JSON: {exc}", hint="give a file like docker's default.json"
+        ) from exc
     if not isinstance(document, dict) or "defaultAction" not in document:
         raise InvalidError("the seccomp profile has no defaultAction", hint="give a file like docker's default.json")
     return document

@@ -129,7 +129,9 @@ def _config(one: Container) -> dict[str, Any]:
         "Tty": options.tty,
         "OpenStdin": options.open_stdin,
         "StdinOnce": options.stdin_once,
-        "Env": [pair for pair in oci.environment(options, image, hostname) if not pair.startswith(("HOSTNAME=", "TERM="))],
+        "Env": [
+            pair for pair in oci.environment(options, image, hostname) if not pair.startswith(("HOSTNAME=", "TERM="))
+        ],
         "Cmd": command,
         "Image": options.image,
         "Volumes": image.get("Volumes"),

@@ -1,5 +1,6 @@
 """Starting things: from a stored container to a request that the zygote's child carries out."""
 
+import functools
 import json
 import os
 import socket
@@ -64,7 +65,7 @@ class Launcher:
             directory = paths.container(container.id)
             os.makedirs(directory, 0o710, exist_ok=True)
             root = self._root_filesystem(container, volatile=options.auto_remove)
-            root.prepare()
+            overlay.prepare(root)
             self._engine.cgroups.prepare(container.id, oci.resources(options))
             config = self._config(container, root, console_size)
             self._write_files(container, directory, config)
@@ -114,11 +115,11 @@ class Launcher:
         layers = [self._engine.images.layer_path(diff_id) for diff_id in container.doc["diff_ids"]]
         return overlay.root_filesystem(layers, self._engine.paths.container(container.id), volatile=volatile)
 
-    def _config(
-        self, container: "Container", root: "RootFilesystem", console_size: tuple[int, int] | None
-    ) -> Config:
+    def _config(self, container: "Container", root: "RootFilesystem", console_size: tuple[int, int] | None) -> Config:
         options, image = container.options, container.doc["image_config"]
-        identity = users.resolve(options.user or image.get("User") or "", root, options.group_add)
+        identity = users.resolve(
+            options.user or image.get("User") or "", functools.partial(overlay.read_text, root), options.group_add
+        )
         directory = self._engine.paths.container(container.id)
         place = oci.Place(
             hostname=self._hostname(container),
@@ -222,7 +223,7 @@ class Launcher:
         root = self._root_filesystem(container, volatile=base.auto_remove)
         image = container.doc["image_config"]
         user = options.user or base.user or image.get("User") or ""
-        identity = users.resolve(user, root, base.group_add)
+        identity = users.resolve(user, functools.partial(overlay.read_text, root), base.group_add)
         merged = self._exec_security(container, options)._replace(
             entrypoint=(),
             command=options.command,

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.engine.options import ContainerOptions
     from toolkit.engine.users import Identity
+    from toolkit.linux.cgroup.resources import Cpu, Device, Memory, Resources
+    from toolkit.runtime.spec import Capabilities
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHM_BYTES = 64 * 1024 * 1024
@@ -83,9 +85,7 @@ def environment(options: "ContainerOptions", image: dict[str, Any], hostname: st
     return tuple(f"{key}={value}" for key, value in pairs.items())
 
 
-def config(
-    options: "ContainerOptions", image: dict[str, Any], identity: "Identity", place: Place
-) -> Config:
+def config(options: "ContainerOptions", image: dict[str, Any], identity: "Identity", place: Place) -> Config:
     """Return the whole OCI config of a container.
 
     Raises:
@@ -139,7 +139,7 @@ def process(options: "ContainerOptions", image: dict[str, Any], identity: "Ident
     return made
 
 
-def capabilities(options: "ContainerOptions", *, is_root: bool) -> Any:
+def capabilities(options: "ContainerOptions", *, is_root: bool) -> "Capabilities":
     """Return the five sets: docker's default as changed by --cap-add, --cap-drop and --privileged.
 
     The inheritable and ambient sets stay empty (CVE-2022-24769).
@@ -169,27 +169,13 @@ def _namespaces(options: "ContainerOptions", place: Place) -> list[Namespace]:
     return wanted
 
 
-def resources(options: "ContainerOptions") -> dict[str, Any]:
+def resources(options: "ContainerOptions") -> "Resources":
     """Return the OCI `linux.resources` of the limits that were asked for."""
-    made: dict[str, Any] = {}
-    memory: dict[str, int] = {}
-    if options.memory_bytes:
-        memory["limit"] = options.memory_bytes
-        swap = options.memory_swap_bytes or 2 * options.memory_bytes
-        memory["swap"] = swap
-    if options.memory_reservation_bytes:
-        memory["reservation"] = options.memory_reservation_bytes
+    made: Resources = {}
+    memory = _memory(options)
     if memory:
         made["memory"] = memory
-    cpu: dict[str, Any] = {}
-    if options.nano_cpus:
-        cpu |= {"period": 100_000, "quota": options.nano_cpus // 10_000}
-    if options.cpu_shares:
-        cpu["shares"] = options.cpu_shares
-    if options.cpuset_cpus:
-        cpu["cpus"] = options.cpuset_cpus
-    if options.cpuset_mems:
-        cpu["mems"] = options.cpuset_mems
+    cpu = _cpu(options)
     if cpu:
         made["cpu"] = cpu
     if options.pids_limit > 0:
@@ -199,16 +185,40 @@ def resources(options: "ContainerOptions") -> dict[str, Any]:
     return made
 
 
-_DEVICE_RULES = (
+def _memory(options: "ContainerOptions") -> "Memory":
+    made: Memory = {}
+    if options.memory_bytes:
+        made["limit"] = options.memory_bytes
+        made["swap"] = options.memory_swap_bytes or 2 * options.memory_bytes
+    if options.memory_reservation_bytes:
+        made["reservation"] = options.memory_reservation_bytes
+    return made
+
+
+def _cpu(options: "ContainerOptions") -> "Cpu":
+    made: Cpu = {}
+    if options.nano_cpus:
+        made["period"] = 100_000
+        made["quota"] = options.nano_cpus // 10_000
+    if options.cpu_shares:
+        made["shares"] = options.cpu_shares
+    if options.cpuset_cpus:
+        made["cpus"] = options.cpuset_cpus
+    if options.cpuset_mems:
+        made["mems"] = options.cpuset_mems
+    return made
+
+
+_OPEN_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2))
+"""null, zero, full, random, urandom, tty, console, ptmx."""
+_DEVICE_RULES: "list[Device]" = [
     {"allow": False, "access": "rwm"},
     {"allow": True, "type": "c", "access": "m"},
     {"allow": True, "type": "b", "access": "m"},
-    *(
-        {"allow": True, "type": "c", "major": major, "minor": minor, "access": "rwm"}
-        for major, minor in ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2))
-    ),
     {"allow": True, "type": "c", "major": 136, "access": "rwm"},
-)
+]
+for _major, _minor in _OPEN_DEVICES:
+    _DEVICE_RULES.append({"allow": True, "type": "c", "major": _major, "minor": _minor, "access": "rwm"})
 
 
 def _mounts(options: "ContainerOptions", place: Place) -> list[Mount]:
@@ -247,7 +257,5 @@ def _mounts(options: "ContainerOptions", place: Place) -> list[Mount]:
         if not path.startswith("/"):
             raise InvalidError(f"invalid mount path: '{path}'", hint="a tmpfs needs an absolute path")
         extra = [option for option in text.split(",") if option]
-        made.append(
-            {"destination": path, "type": "tmpfs", "source": "tmpfs", "options": [*plain, "mode=1777", *extra]}
-        )
+        made.append({"destination": path, "type": "tmpfs", "source": "tmpfs", "options": [*plain, "mode=1777", *extra]})
     return made

@@ -1,14 +1,14 @@
 """Where an engine keeps its things; the one place that knows the layout.
 
-    root/                   survives a reboot
-      state.db              objects
-      content/, layers/     images (the image room's)
-      containers/ID/        upper, work, bundle, log, exit record
-      trash/                what is being removed
-    run/                    does not
-      zygote-*.sock
-      rootfs/               the empty directory that every container mounts its root on
-      containers/ID/        exists from the start of a container until its end; locked by its monitor
+root/                   survives a reboot
+  state.db              objects
+  content/, layers/     images (the image room's)
+  containers/ID/        upper, work, bundle, log, exit record
+  trash/                what is being removed
+run/                    does not
+  zygote-*.sock
+  rootfs/               the empty directory that every container mounts its root on
+  containers/ID/        exists from the start of a container until its end; locked by its monitor
 """
 
 import os

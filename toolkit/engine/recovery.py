@@ -13,6 +13,7 @@ from toolkit.core import clock
 from toolkit.core.errors import NotFoundError
 from toolkit.linux import lock
 from toolkit.runtime.request import ExitRecord
+from toolkit.storage import overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,9 +39,14 @@ class Recovery:
         for name in os.listdir(self._paths.trash):
             self.empty(f"{self._paths.trash}/{name}")
 
-    def recover(self, ident: str) -> None:
-        """Clean up after one container, unless someone looks after it."""
-        fd = claim(self._paths.run_dir(ident))
+    def recover(self, ident: str, *, wait: bool = False) -> None:
+        """Clean up after one container, unless someone looks after it.
+
+        Args:
+            ident: its id.
+            wait: whoever looks after it is about to leave: wait for that.
+        """
+        fd = claim(self._paths.run_dir(ident), wait=wait)
         if fd < 0:
             return
         try:
@@ -78,12 +84,10 @@ class Recovery:
     @staticmethod
     def empty(path: str) -> None:
         """Delete a directory of the trash."""
-        from toolkit.storage import overlay
-
         overlay.remove_tree(path)
 
 
-def claim(run_dir: str) -> int:
+def claim(run_dir: str, *, wait: bool = False) -> int:
     """Lock a run directory that nobody has locked; return its descriptor, or -1 if it is taken or gone."""
     try:
         fd = lock.open_directory(run_dir)
@@ -93,7 +97,9 @@ def claim(run_dir: str) -> int:
         if isinstance(exc.__cause__, FileNotFoundError):
             return -1
         raise
-    if lock.try_lock(fd) and os.fstat(fd).st_nlink > 0:
+    if wait:
+        lock.wait_lock(fd)
+    if (wait or lock.try_lock(fd)) and os.fstat(fd).st_nlink > 0:
         return fd
     os.close(fd)
     return -1

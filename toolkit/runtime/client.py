@@ -131,7 +131,9 @@ class Zygote:
                 os.umask(mask)
                 os.close(directory)
             listener.listen(_BACKLOG)
-            program = f"import sys; sys.path.insert(0, {_SOURCE_ROOT!r}); from toolkit.runtime.zygote import main; main()"
+            program = (
+                f"import sys; sys.path.insert(0, {_SOURCE_ROOT!r}); from toolkit.runtime.zygote import main; main()"
+            )
             log = f"{self._run_dir}/zygote.log"
             os.posix_spawn(
                 sys.executable,

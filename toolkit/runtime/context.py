@@ -50,14 +50,14 @@ class Context:
 
     def become_init(self) -> None:
         """Turn this copy into the child's: the monitor's end of the channel goes."""
-        assert self.mine is not None  # noqa: S101 - Clone sets both ends before it forks
+        assert self.mine is not None
         self.actor = INIT
         self.mine.close()
         self.channel = self.theirs
 
     def become_parent(self, pid: int, pidfd: int) -> None:
         """Note the child; its end of the channel goes, and its ends of the pipes."""
-        assert self.theirs is not None  # noqa: S101 - Clone sets both ends before it forks
+        assert self.theirs is not None
         self.pid, self.pidfd = pid, pidfd
         self.theirs.close()
         self.channel = self.mine

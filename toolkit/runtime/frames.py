@@ -70,7 +70,7 @@ class FrameReader:
         """
         if len(self._buffer) < HEADER.size:
             return False
-        _kind, length = HEADER.unpack_from(self._buffer)
+        length: int = HEADER.unpack_from(self._buffer)[1]
         if length > MAX_CONTENT:
             raise ValueError(f"a frame of {length} bytes")
         return len(self._buffer) >= HEADER.size + length

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from toolkit.core import clock
-from toolkit.core.errors import EngineError, StartError
+from toolkit.core.errors import EngineError
 from toolkit.linux import lock, process
 from toolkit.runtime import channel, frames
 from toolkit.runtime.context import Context
@@ -22,7 +22,7 @@ from toolkit.runtime.log import LogWriter
 from toolkit.runtime.perform import AbortedError, carry_out
 from toolkit.runtime.relay import Peer, Relay
 from toolkit.runtime.request import ExitRecord, Request
-from toolkit.runtime.steps import INIT, MONITOR
+from toolkit.runtime.steps import MONITOR
 from toolkit.trace import Event, Recorder
 from toolkit.trace.recorder import set_current
 
@@ -169,6 +169,7 @@ class Monitor:
         if not isinstance(exc, AbortedError):
             self._record(ExitRecord(exc.exit_code, oom_killed=False, started_at=now, finished_at=now, error=str(exc)))
         self._leave_run_dir()
+        self._release()
         self._requester.tell({"event": "failed"} | channel.failure(exc, -1))
 
     def _finish(self, relay: Relay, status: int, started_at: str) -> None:
@@ -178,9 +179,9 @@ class Monitor:
         self._remove_cgroups()
         relay.close()
         self._leave_run_dir()
+        self._release()
         relay.say_goodbye(frames.control({"event": "exited"} | record._asdict()))
         if self._request.successor and not relay.has_peers:
-            os.close(self._lock_fd)
             os.execv(self._request.successor[0], self._request.successor)  # noqa: S606 - the engine's own command
 
     def _record(self, record: ExitRecord) -> None:
@@ -209,6 +210,11 @@ class Monitor:
                     raise
         for directory in self._request.cgroups:
             _remove_cgroup(directory)
+
+    def _release(self) -> None:
+        """Let go of the lock: all is done, what is left of a --rm container is for whoever takes it."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
 
     def _leave_run_dir(self) -> None:
         """Take the runtime files away; with a successor the directory stays as its work order."""

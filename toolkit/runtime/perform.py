@@ -16,9 +16,13 @@ from typing import NoReturn, Protocol
 from toolkit.core.errors import EngineError, StartError
 from toolkit.runtime import channel
 from toolkit.runtime.context import Context
-from toolkit.runtime.steps import INIT, MONITOR, Clone, Exec, Step
+from toolkit.runtime.steps import INIT, MONITOR, Clone, Exec, Step, about
 from toolkit.trace import Event, Recorder
 from toolkit.trace.recorder import current, set_current
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
 
 
 class Observer(Protocol):
@@ -52,7 +56,7 @@ def carry_out(plan: tuple[Step, ...], context: Context, observer: Observer, *, g
     """
     index = 0
     while index < len(plan):
-        if plan[index].actor == MONITOR:
+        if about(plan[index]).actor == MONITOR:
             _do(plan[index], index, context, observer if gated else None)
             if context.actor == INIT:
                 _be_init(plan, index + 1, context, gated=gated)
@@ -67,7 +71,7 @@ def carry_out(plan: tuple[Step, ...], context: Context, observer: Observer, *, g
 
 def _hand_over(plan: tuple[Step, ...], index: int, context: Context) -> None:
     """After the monitor's last step before one of init's, wake init; after the clone it is awake."""
-    is_turn_over = index < len(plan) and plan[index].actor == INIT
+    is_turn_over = index < len(plan) and about(plan[index]).actor == INIT
     if is_turn_over and context.channel is not None and not isinstance(plan[index - 1], Clone):
         channel.send(context.channel, {"turn": index})
 
@@ -83,13 +87,15 @@ def _do(step: Step, index: int, context: Context, observer: Observer | None) -> 
 
 def _await_turn(context: Context, observer: Observer, end: int) -> int:
     """Wait in the monitor while init acts; return the step to go on with."""
-    assert context.channel is not None  # noqa: S101 - a step of init's comes after the clone
+    assert context.channel is not None
     executing: Event | None = None
     while True:
         message, fd = channel.receive(context.channel)
         if message is None:
             if executing is None:
-                raise StartError("the container's first process died while it was being set up", hint="see its limits and `dmesg`")
+                raise StartError(
+                    "the container's first process died while it was being set up", hint="see its limits and `dmesg`"
+                )
             observer.events([executing._replace(result=0, cost_ns=time.monotonic_ns() - executing.start_ns)])
             return end
         if "turn" in message:
@@ -111,7 +117,7 @@ class _InitGate:
     """In init: asks the monitor, which asks whoever watches."""
 
     def __init__(self, context: Context) -> None:
-        assert context.channel is not None  # noqa: S101 - init always has its end
+        assert context.channel is not None
         self._channel = context.channel
 
     def gate(self, index: int) -> None:
@@ -126,7 +132,7 @@ class _InitGate:
         """Never called: init's events travel by `flush_events`."""
 
 
-def flush_events(sock: "channel.socket.socket") -> None:
+def flush_events(sock: "socket.socket") -> None:
     """Send what this process has recorded so far to the monitor."""
     recorder = current()
     if recorder is not None:
@@ -135,15 +141,14 @@ def flush_events(sock: "channel.socket.socket") -> None:
 
 def _be_init(plan: tuple[Step, ...], index: int, context: Context, *, gated: bool) -> NoReturn:
     """Be the container's first process: do init's steps, the last of which is another program."""
-    assert context.channel is not None  # noqa: S101 - become_init has set it
-    if (recorder := current()) is not None:
+    assert context.channel is not None
+    if current() is not None:
         set_current(Recorder(INIT))
-        current().step = recorder.step  # type: ignore[union-attr] # set on the line before
     observer = _InitGate(context) if gated else None
     try:
         while index < len(plan):
             step = plan[index]
-            if step.actor == MONITOR:
+            if about(step).actor == MONITOR:
                 index = _init_waits(plan, index, context)
                 continue
             if isinstance(step, Exec):
@@ -161,7 +166,7 @@ def _be_init(plan: tuple[Step, ...], index: int, context: Context, *, gated: boo
 
 def _init_waits(plan: tuple[Step, ...], index: int, context: Context) -> int:
     """Hand the turn to the monitor, unless the clone has just been: then it is the monitor's anyway."""
-    assert context.channel is not None  # noqa: S101 - init always has its end
+    assert context.channel is not None
     if not isinstance(plan[index - 1], Clone):
         flush_events(context.channel)
         channel.send(context.channel, {"turn": index})
@@ -173,7 +178,7 @@ def _init_waits(plan: tuple[Step, ...], index: int, context: Context) -> int:
 
 def _announce(step: Exec, index: int, context: Context, observer: _InitGate | None) -> None:
     """Tell the monitor that execve comes next: when it works nobody is left here to say so."""
-    assert context.channel is not None  # noqa: S101 - init always has its end
+    assert context.channel is not None
     if observer is not None:
         observer.gate(index)
     flush_events(context.channel)

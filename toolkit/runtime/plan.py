@@ -79,9 +79,10 @@ _OCI_KINDS = {
     "cgroup": "cgroup",
     "time": "time",
 }
-_DEVICES = tuple((f"/dev/{name}", "c", 1, minor, 0o666, 0, 0) for name, minor in (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9))) + (
-    ("/dev/tty", "c", 5, 0, 0o666, 0, 0),
-)
+_DEVICES = tuple(
+    (f"/dev/{name}", "c", 1, minor, 0o666, 0, 0)
+    for name, minor in (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9))
+) + (("/dev/tty", "c", 5, 0, 0o666, 0, 0),)
 _LINKS = (
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
@@ -90,6 +91,20 @@ _LINKS = (
     ("core", "/proc/kcore"),
     ("ptmx", "pts/ptmx"),
 )
+
+
+_PURPOSES = {
+    "/proc": "The kernel's view of this pid namespace: without it `ps` would see nothing, or worse, the host.",
+    "/dev": "An empty directory in memory for the few harmless devices that follow.",
+    "/dev/pts": "Terminals of the container's own; the host's stay out of sight.",
+    "/dev/shm": "Memory that processes of this container share with shm_open(3).",
+    "/dev/mqueue": "The POSIX message queues of this ipc namespace.",
+    "/sys": "Devices and kernel settings, to read only.",
+    "/sys/fs/cgroup": "The container's own cgroups, so that programs can read their limits.",
+    "/etc/hostname": "The container's name, written by the engine.",
+    "/etc/hosts": "Names and addresses, written by the engine.",
+    "/etc/resolv.conf": "Which name servers to ask, written by the engine.",
+}
 
 
 def plan(
@@ -147,11 +162,13 @@ def _clone(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
     if wanted.get("time") == "":
         offsets = linux.get("timeOffsets", {})
         yield steps.UnshareTime(
-            tuple((clock, offset.get("secs", 0), offset.get("nanosecs", 0)) for clock, offset in sorted(offsets.items()))
+            tuple(
+                (clock, offset.get("secs", 0), offset.get("nanosecs", 0)) for clock, offset in sorted(offsets.items())
+            )
         )
     for kind in ("pid", "time"):
         if wanted.get(kind):
-            yield steps.JoinNamespace(kind, wanted[kind], steps.MONITOR)
+            yield steps.JoinForChildren(kind, wanted[kind])
     yield steps.Clone(sum(namespace.KINDS[kind] for kind in _CLONE_ORDER if wanted.get(kind) == ""))
     if wanted.get("user") == "":
         yield steps.WriteIdMaps(_id_map(linux.get("uidMappings", [])), _id_map(linux.get("gidMappings", [])))
@@ -182,12 +199,13 @@ def _enter(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
 
 
 def _names(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
-    for key, make in (("hostname", steps.SetHostname), ("domainname", steps.SetDomainname)):
-        name = config.get(key)
-        if name:
-            if "uts" not in wanted:
-                raise InvalidError(f"a {key} needs a uts namespace", hint="add one, or leave the name out")
-            yield make(str(name))
+    hostname, domainname = config.get("hostname", ""), config.get("domainname", "")
+    if (hostname or domainname) and "uts" not in wanted:
+        raise InvalidError("a hostname needs a uts namespace", hint="add one, or leave the name out")
+    if hostname:
+        yield steps.SetHostname(hostname)
+    if domainname:
+        yield steps.SetDomainname(domainname)
 
 
 def _rootfs(
@@ -199,23 +217,14 @@ def _rootfs(
         yield steps.MountOverlay(*overlay)
     else:
         yield steps.BindRoot(config.get("root", {}).get("path", "rootfs"), mount.MS_BIND | mount.MS_REC)
-    is_own_dev = False
     for entry in config.get("mounts", []):
         if entry.get("type") in ("cgroup", "cgroup2"):
             yield from _cgroup_mounts(entry, cgroup)
             continue
         yield _mount_step(entry)
-        if entry["destination"] == "/dev":
-            is_own_dev = entry.get("type") == "tmpfs"
-            if is_own_dev:
-                yield from _devices(config, wanted)
-    process = config.get("process", {})
-    if process.get("terminal"):
-        size = process.get("consoleSize")
-        rows, columns = (size["height"], size["width"]) if size else (0, 0)
-        yield steps.OpenTerminal(rows, columns, bind_console=is_own_dev)
-    else:
-        yield steps.ConnectStdio()
+        if _is_own_dev(entry):
+            yield from _devices(config, wanted)
+    yield _stdio(config.get("process", {}), bind_console=any(map(_is_own_dev, config.get("mounts", []))))
     sysctls = linux.get("sysctl", {})
     if sysctls:
         yield steps.WriteSysctls(tuple(sorted(sysctls.items())))
@@ -225,6 +234,18 @@ def _rootfs(
         yield steps.MaskPath(path)
     if config.get("root", {}).get("readonly"):
         yield steps.ReadonlyRoot()
+
+
+def _is_own_dev(entry: "spec.Mount") -> bool:
+    return entry["destination"] == "/dev" and entry.get("type") == "tmpfs"
+
+
+def _stdio(process: "spec.Process", *, bind_console: bool) -> "Step":
+    if not process.get("terminal"):
+        return steps.ConnectStdio()
+    size = process.get("consoleSize")
+    rows, columns = (size["height"], size["width"]) if size else (0, 0)
+    return steps.OpenTerminal(rows, columns, bind_console=bind_console)
 
 
 def _mount_step(entry: "spec.Mount") -> "Step":
@@ -241,7 +262,14 @@ def _mount_step(entry: "spec.Mount") -> "Step":
         raise InvalidError(f"the bind mount source '{source}' is not absolute", hint="give its full path")
     destination = os.path.normpath(destination)
     return steps.MountFilesystem(
-        destination, fstype, source, flags, options.data, options.propagation, options.set_attrs
+        destination,
+        fstype,
+        source,
+        flags,
+        options.data,
+        options.propagation,
+        options.set_attrs,
+        _PURPOSES.get(destination, ""),
     )
 
 
@@ -254,8 +282,10 @@ def _cgroup_mounts(entry: "spec.Mount", cgroup: Cgroup) -> "Iterator[Step]":
     if cgroup.mounts[0][0]:
         flags = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
         yield steps.MountFilesystem(base, "tmpfs", "tmpfs", flags, "mode=755,size=64k")
+    purpose = _PURPOSES["/sys/fs/cgroup"]
     for name, fstype, data in cgroup.mounts:
-        yield steps.MountFilesystem(f"{base}/{name}" if name else base, fstype, "cgroup", options.flags, data)
+        where = f"{base}/{name}" if name else base
+        yield steps.MountFilesystem(where, fstype, "cgroup", options.flags, data, purpose=purpose)
     if cgroup.mounts[0][0] and options.flags & mount.MS_RDONLY:
         yield steps.ReadonlyPath(base)
 
@@ -351,10 +381,5 @@ def _exec_steps(process: "spec.Process", target: ExecTarget, seccomp: Filter | N
     yield steps.EnterNamespaces(flags)
     if "user" in target.namespaces:
         yield steps.BecomeNamespaceRoot()
-    if process.get("terminal"):
-        size = process.get("consoleSize")
-        rows, columns = (size["height"], size["width"]) if size else (0, 0)
-        yield steps.OpenTerminal(rows, columns, bind_console=False)
-    else:
-        yield steps.ConnectStdio()
+    yield _stdio(process, bind_console=False)
     yield from _process({"process": process}, seccomp)

@@ -76,13 +76,13 @@ class Relay:
 
     def add_output(self, fd: int, kind: int) -> None:
         """Carry what can be read from `fd` as stdout or stderr."""
-        os.set_blocking(fd, False)  # noqa: FBT003 - the standard library's own signature
+        os.set_blocking(fd, False)
         self._outputs[fd] = kind
         self._poll.register(fd, select.POLLIN)
 
     def set_stdin(self, fd: int) -> None:
         """Carry what peers send as stdin to `fd`."""
-        os.set_blocking(fd, False)  # noqa: FBT003 - the standard library's own signature
+        os.set_blocking(fd, False)
         self._stdin_fd = fd
 
     def set_terminal(self, master_fd: int) -> None:

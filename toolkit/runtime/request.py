@@ -42,7 +42,9 @@ class Request(NamedTuple):
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Request":
         """Make a request of what `to_json` returned."""
-        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in document.items()
+        }
         return cls(**fields | {"plan": steps.from_json(document["plan"])})
 
 

@@ -11,6 +11,8 @@ See Also:
 
 from typing import Any, TypedDict
 
+from toolkit.linux.cgroup.resources import Resources
+
 OCI_VERSION = "1.2.1"
 
 
@@ -122,7 +124,7 @@ class Linux(TypedDict, total=False):
     timeOffsets: dict[str, TimeOffset]
     devices: list[Device]
     cgroupsPath: str
-    resources: dict[str, Any]
+    resources: Resources
     rootfsPropagation: str
     seccomp: dict[str, Any]
     sysctl: dict[str, str]

@@ -78,8 +78,8 @@ def _wait_and_serve(listener: socket.socket, token: int) -> None:
     try:
         monitor.serve(connection)
         status = 0
-    except BaseException:  # noqa: BLE001 - the fork must not return into the zygote's loop; the bug goes to its log
-        sys.excepthook(*sys.exc_info())
+    except BaseException as exc:  # noqa: BLE001 - the fork must not return into the zygote's loop; a bug goes to its log
+        sys.excepthook(type(exc), exc, exc.__traceback__)
     os._exit(status)
 
 

@@ -1,6 +1,6 @@
 """The steps that plans are made of, one module for each concern."""
 
-from toolkit.runtime.steps.base import INIT, MONITOR, Step, from_json, to_json
+from toolkit.runtime.steps.base import INIT, MONITOR, About, Step, about, from_json, to_json
 from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup
 from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, SetOomScore, SetRlimits, SetUser
 from toolkit.runtime.steps.namespaces import (
@@ -8,6 +8,7 @@ from toolkit.runtime.steps.namespaces import (
     Clone,
     EnterNamespaces,
     EnterPidNamespace,
+    JoinForChildren,
     JoinNamespace,
     LoopbackUp,
     OpenTarget,
@@ -37,6 +38,7 @@ from toolkit.runtime.steps.security import BoundCapabilities, LoadSeccomp, SetCa
 __all__ = [
     "INIT",
     "MONITOR",
+    "About",
     "BecomeNamespaceRoot",
     "BindDevices",
     "BindRoot",
@@ -50,6 +52,7 @@ __all__ = [
     "EnterPidNamespace",
     "Exec",
     "JoinCgroup",
+    "JoinForChildren",
     "JoinKeyring",
     "JoinNamespace",
     "LinkDevices",
@@ -77,6 +80,7 @@ __all__ = [
     "UnshareTime",
     "WriteIdMaps",
     "WriteSysctls",
+    "about",
     "from_json",
     "to_json",
 ]

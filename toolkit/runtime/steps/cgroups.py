@@ -14,23 +14,18 @@ if TYPE_CHECKING:
     from toolkit.runtime.context import Context
 
 
-@step
+@step(MONITOR, "cgroup", why="Limits stand before the process does: it never runs outside of them.", see="cgroups(7)")
 class CreateCgroup(NamedTuple):
     """Make the container's directories in the cgroup tree and write its limits there."""
 
     directories: tuple[str, ...]
     writes: tuple[tuple[str, str], ...]
 
-    actor = MONITOR
-    phase = "cgroup"
-    why = "Limits stand before the process does: it never runs outside of them."
-    see = "cgroups(7)"
-
     def calls(self) -> tuple[str, ...]:
         made = tuple(f"mkdir({quoted(directory)}, 0755)" for directory in self.directories)
         return made + tuple(f"write({quoted(path)}, {quoted(value)})" for path, value in self.writes)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         for directory in self.directories:
             _make(directory)
         for path, value in self.writes:
@@ -38,32 +33,29 @@ class CreateCgroup(NamedTuple):
 
 
 def _make(directory: str) -> None:
-    with span("cgroup.mkdir", f"mkdir({quoted(directory)}, 0755)", {errno.EROFS: "the cgroup tree is mounted read-only"}):
+    with span(
+        "cgroup.mkdir", f"mkdir({quoted(directory)}, 0755)", {errno.EROFS: "the cgroup tree is mounted read-only"}
+    ):
         try:
             os.mkdir(directory, 0o755)
-            return
-        except FileNotFoundError:
-            pass  # the engine's own parent group, on first use
         except FileExistsError:
-            return
-    _make(os.path.dirname(directory))
-    _make(directory)
+            pass  # left by a start that was killed: its limits are written anew
 
 
-@step
+@step(
+    INIT,
+    "cgroup",
+    why="0 means the writer itself: on cgroup v1 a hundred times quicker than moving another process by its id.",
+    see="cgroups(7)",
+)
 class JoinCgroup(NamedTuple):
     """Move init into its cgroups, by its own hand."""
 
     files: tuple[str, ...]
 
-    actor = INIT
-    phase = "cgroup"
-    why = "0 means the writer itself: on cgroup v1 a hundred times quicker than moving another process by its id."
-    see = "cgroups(7)"
-
     def calls(self) -> tuple[str, ...]:
         return tuple(f'write({quoted(path)}, "0", 1)' for path in self.files)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         for path in self.files:
             file.write_text(path, "0", "cgroup.join")

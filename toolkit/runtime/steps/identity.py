@@ -15,83 +15,80 @@ if TYPE_CHECKING:
     from toolkit.runtime.context import Context
 
 
-@step
+@step(
+    INIT,
+    "identity",
+    why="Older than cgroups, and for one process each: how many files it may open, how large its stack grows.",
+    see="setrlimit(2)",
+)
 class SetRlimits(NamedTuple):
     """Limit the process's own resources."""
 
     limits: tuple[tuple[str, int, int], ...]
-
-    actor = INIT
-    phase = "identity"
-    why = "Older than cgroups, and for one process each: how many files it may open, how large its stack grows."
-    see = "setrlimit(2)"
 
     def calls(self) -> tuple[str, ...]:
         return tuple(
             f"prlimit64(0, {name}, {{rlim_cur={soft}, rlim_max={hard}}}, NULL)" for name, soft, hard in self.limits
         )
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         for name, soft, hard in self.limits:
             process.setrlimit(name, soft, hard)
 
 
-@step
+@step(
+    INIT,
+    "identity",
+    why="The higher the score, the sooner this container goes when the whole machine is short of memory.",
+    see="proc_pid_oom_score_adj(5)",
+)
 class SetOomScore(NamedTuple):
     """Tell the kernel how willingly to kill this process when memory runs out."""
 
     value: int
 
-    actor = INIT
-    phase = "identity"
-    why = "The higher the score, the sooner this container goes when the whole machine is short of memory."
-    see = "proc_pid_oom_score_adj(5)"
-
     def calls(self) -> tuple[str, ...]:
         return (f'write("/proc/self/oom_score_adj", "{self.value}")',)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         file.write_text("/proc/self/oom_score_adj", str(self.value))
 
 
-@step
+@step(
+    INIT,
+    "security",
+    why="Keys are not namespaced: without a new session keyring the process could read those of whoever started it.",
+    see="keyctl(2), session-keyring(7)",
+)
 class JoinKeyring(NamedTuple):
     """Start a session keyring of the container's own."""
 
     name: str
 
-    actor = INIT
-    phase = "security"
-    why = "Keys are not namespaced: without a new session keyring the process could read those of whoever started it."
-    see = "keyctl(2), session-keyring(7)"
-
     def calls(self) -> tuple[str, ...]:
         return (f"keyctl(KEYCTL_JOIN_SESSION_KEYRING, {quoted(self.name)})",)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         keyring.join_session(self.name)
 
 
-@step
+@step(INIT, "identity", why="The program starts where the image or --workdir says.", see="chdir(2)")
 class ChangeDirectory(NamedTuple):
     """Go to the working directory, made where the image lacks it."""
 
     path: str
 
-    actor = INIT
-    phase = "identity"
-    why = "The program starts where the image or --workdir says."
-    see = "chdir(2)"
-
     def calls(self) -> tuple[str, ...]:
         return (f"chdir({quoted(self.path)})",)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         try:
             file.chdir(self.path)
         except OSError as exc:
             if exc.errno == errno.ENOTDIR:
-                raise StartError(f"the working directory {self.path} is not a directory", hint="choose another") from exc
+                raise StartError(
+                    f"the working directory {self.path} is not a directory", hint="choose another"
+                ) from exc
             if exc.errno != errno.ENOENT:
                 raise
             with span("file.mkdir", f"mkdir({quoted(self.path)}, 0755)", {errno.EROFS: "the root is read-only"}):
@@ -99,7 +96,12 @@ class ChangeDirectory(NamedTuple):
             file.chdir(self.path)
 
 
-@step
+@step(
+    INIT,
+    "identity",
+    why="The groups first and the user last: after the change of user the others are no longer allowed.",
+    see="setresuid(2), credentials(7)",
+)
 class SetUser(NamedTuple):
     """Become the user that the program runs as."""
 
@@ -108,11 +110,6 @@ class SetUser(NamedTuple):
     groups: tuple[int, ...]
     umask: int
     keep_capabilities: bool
-
-    actor = INIT
-    phase = "identity"
-    see = "setresuid(2), credentials(7)"
-    why = "The groups first and the user last: after the change of user the others are no longer allowed."
 
     def calls(self) -> tuple[str, ...]:
         listed = ", ".join(map(str, self.groups))
@@ -123,7 +120,7 @@ class SetUser(NamedTuple):
         )
         return (f"umask(0{self.umask:o})", *ids)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         if self.keep_capabilities:
             capability.set_keepcaps(True)
         process.umask(self.umask)

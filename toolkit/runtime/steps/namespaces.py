@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from toolkit.runtime.context import Context
 
 
-@step
+@step(
+    MONITOR,
+    "namespace",
+    why="The child sees its own process ids, mounts, network and names from its first instruction on.",
+    see="clone3(2), namespaces(7)",
+)
 class Clone(NamedTuple):
     """Fork the process that becomes the container's init, into new namespaces."""
 
     flags: int
-
-    actor = MONITOR
-    phase = "namespace"
-    why = "The child sees its own process ids, mounts, network and names from its first instruction on."
-    see = "clone3(2), namespaces(7)"
 
     def calls(self) -> tuple[str, ...]:
         flags = namespace.clone_flags_text(self.flags | namespace.CLONE_PIDFD)
@@ -37,17 +37,17 @@ class Clone(NamedTuple):
             context.become_parent(pid, pidfd)
 
 
-@step
+@step(
+    MONITOR,
+    "namespace",
+    why="Until they are mapped, every id in a new user namespace is the overflow id 65534.",
+    see="user_namespaces(7)",
+)
 class WriteIdMaps(NamedTuple):
     """Say which ids of the host the ids of the new user namespace are."""
 
     uid_map: str
     gid_map: str
-
-    actor = MONITOR
-    phase = "namespace"
-    why = "Until they are mapped, every id in a new user namespace is the overflow id 65534."
-    see = "user_namespaces(7)"
 
     def calls(self) -> tuple[str, ...]:
         return (f'write("/proc/PID/uid_map", "{self.uid_map}")', f'write("/proc/PID/gid_map", "{self.gid_map}")')
@@ -57,84 +57,74 @@ class WriteIdMaps(NamedTuple):
         file.write_text(f"/proc/{context.pid}/gid_map", self.gid_map, "namespace.idmap")
 
 
-@step
+@step(
+    INIT,
+    "namespace",
+    why="Only root of the user namespace may set up the container's other namespaces.",
+    see="user_namespaces(7)",
+)
 class BecomeNamespaceRoot(NamedTuple):
     """Take uid 0 and gid 0 of the new user namespace."""
-
-    actor = INIT
-    phase = "namespace"
-    why = "Only root of the user namespace may set up the container's other namespaces."
-    see = "user_namespaces(7)"
 
     def calls(self) -> tuple[str, ...]:
         return ("setresgid(0, 0, 0)", "setresuid(0, 0, 0)", "setgroups(0, [])")
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         process.setresgid(0)
         process.setresuid(0)
         process.setgroups(())
 
 
-@step
+@step(
+    MONITOR,
+    "namespace",
+    why="The offsets must be written before the first process enters; monotonic and boottime then start elsewhere.",
+    see="time_namespaces(7)",
+)
 class UnshareTime(NamedTuple):
     """Give the child, when it is cloned, clocks of its own."""
 
     offsets: tuple[tuple[str, int, int], ...]
 
-    actor = MONITOR
-    phase = "namespace"
-    why = "The offsets must be written before the first process enters; monotonic and boottime then start elsewhere."
-    see = "time_namespaces(7)"
-
     def calls(self) -> tuple[str, ...]:
         lines = "".join(f"{clock} {secs} {nanosecs}\\n" for clock, secs, nanosecs in self.offsets)
         return ("unshare(CLONE_NEWTIME)", f'write("/proc/self/timens_offsets", "{lines}")')
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         namespace.unshare(namespace.CLONE_NEWTIME)
         if self.offsets:
             lines = "".join(f"{clock} {secs} {nanosecs}\n" for clock, secs, nanosecs in self.offsets)
             file.write_text("/proc/self/timens_offsets", lines, "namespace.time")
 
 
-@step
+@step(
+    INIT,
+    "namespace",
+    why="After joining its cgroup: the namespace's root is where the process is at this moment.",
+    see="cgroup_namespaces(7)",
+)
 class UnshareCgroup(NamedTuple):
     """Make the cgroup that init is in the root of all it can see of the tree."""
-
-    actor = INIT
-    phase = "namespace"
-    why = "After joining its cgroup: the namespace's root is where the process is at this moment."
-    see = "cgroup_namespaces(7)"
 
     def calls(self) -> tuple[str, ...]:
         return ("unshare(CLONE_NEWCGROUP)",)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         namespace.unshare(namespace.CLONE_NEWCGROUP)
 
 
-@step
+@step(INIT, "namespace", why="This container shares the namespace with another, or with the host.", see="setns(2)")
 class JoinNamespace(NamedTuple):
     """Enter a namespace that exists, by its path."""
 
     kind: str
     path: str
-    actor_name: str = INIT
-
-    phase = "namespace"
-    why = "This container shares the namespace with another, or with the host."
-    see = "setns(2)"
-
-    @property
-    def actor(self) -> str:
-        """A pid or time namespace takes effect in children only, so the monitor joins those."""
-        return self.actor_name
 
     def calls(self) -> tuple[str, ...]:
         flag = namespace.clone_flags_text(namespace.KINDS[self.kind])
         return (f'openat(AT_FDCWD, "{self.path}", O_RDONLY|O_CLOEXEC)', f"setns(FD, {flag})")
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         fd = file.open_file(self.path, os.O_RDONLY)
         try:
             namespace.setns(fd, namespace.KINDS[self.kind])
@@ -142,17 +132,36 @@ class JoinNamespace(NamedTuple):
             os.close(fd)
 
 
-@step
+@step(
+    MONITOR,
+    "namespace",
+    why="A process never changes its own pid namespace (or clocks): only its children are born in another.",
+    see="setns(2), pid_namespaces(7), time_namespaces(7)",
+)
+class JoinForChildren(NamedTuple):
+    """Have the next child be born in a namespace that exists, by its path."""
+
+    kind: str
+    path: str
+
+    def calls(self) -> tuple[str, ...]:
+        return JoinNamespace(self.kind, self.path).calls()
+
+    def apply(self, context: "Context") -> None:
+        JoinNamespace(self.kind, self.path).apply(context)
+
+
+@step(
+    MONITOR,
+    "namespace",
+    why="A pidfd names exactly this process: its number cannot be reused under our hands.",
+    see="pidfd_open(2)",
+)
 class OpenTarget(NamedTuple):
     """Take hold of the running container's init, for exec."""
 
     pid: int
     start_time: int
-
-    actor = MONITOR
-    phase = "namespace"
-    why = "A pidfd names exactly this process: its number cannot be reused under our hands."
-    see = "pidfd_open(2)"
 
     def calls(self) -> tuple[str, ...]:
         return (f"pidfd_open({self.pid}, 0)",)
@@ -163,14 +172,14 @@ class OpenTarget(NamedTuple):
             raise StartError("the container has stopped", hint="start it again")
 
 
-@step
+@step(
+    MONITOR,
+    "namespace",
+    why="A process never changes its own pid namespace: only its children can be born in another.",
+    see="setns(2), pid_namespaces(7)",
+)
 class EnterPidNamespace(NamedTuple):
     """Have the next child be born in the container's pid namespace."""
-
-    actor = MONITOR
-    phase = "namespace"
-    why = "A process never changes its own pid namespace: only its children can be born in another."
-    see = "setns(2), pid_namespaces(7)"
 
     def calls(self) -> tuple[str, ...]:
         return ("setns(PIDFD, CLONE_NEWPID)",)
@@ -179,16 +188,11 @@ class EnterPidNamespace(NamedTuple):
         namespace.setns(context.target_pidfd, namespace.CLONE_NEWPID)
 
 
-@step
+@step(INIT, "namespace", why="From here on this process sees what the container's own processes see.", see="setns(2)")
 class EnterNamespaces(NamedTuple):
     """Join the container's other namespaces, all in one call."""
 
     flags: int
-
-    actor = INIT
-    phase = "namespace"
-    why = "From here on this process sees what the container's own processes see."
-    see = "setns(2)"
 
     def calls(self) -> tuple[str, ...]:
         return (f"setns(PIDFD, {namespace.clone_flags_text(self.flags)})",)
@@ -197,53 +201,48 @@ class EnterNamespaces(NamedTuple):
         namespace.setns(context.target_pidfd, self.flags)
 
 
-@step
+@step(
+    INIT,
+    "namespace",
+    why="The UTS namespace has its own copy of the name: the host's stays as it is.",
+    see="sethostname(2), uts_namespaces(7)",
+)
 class SetHostname(NamedTuple):
     """Name the machine that the container believes to be."""
 
     name: str
 
-    actor = INIT
-    phase = "namespace"
-    why = "The UTS namespace has its own copy of the name: the host's stays as it is."
-    see = "sethostname(2), uts_namespaces(7)"
-
     def calls(self) -> tuple[str, ...]:
         return (f'sethostname("{self.name}", {len(self.name)})',)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         process.sethostname(self.name)
 
 
-@step
+@step(INIT, "namespace", why="The second name that a UTS namespace keeps.", see="setdomainname(2)")
 class SetDomainname(NamedTuple):
     """Set the NIS domain name."""
 
     name: str
 
-    actor = INIT
-    phase = "namespace"
-    why = "The second name that a UTS namespace keeps."
-    see = "setdomainname(2)"
-
     def calls(self) -> tuple[str, ...]:
         return (f'setdomainname("{self.name}", {len(self.name)})',)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         process.setdomainname(self.name)
 
 
-@step
+@step(
+    INIT,
+    "network",
+    why="A new network namespace has a loopback device, but it is down: 127.0.0.1 would not answer.",
+    see="network_namespaces(7), netdevice(7)",
+)
 class LoopbackUp(NamedTuple):
     """Switch on the new network namespace's only device."""
-
-    actor = INIT
-    phase = "network"
-    why = "A new network namespace has a loopback device, but it is down: 127.0.0.1 would not answer."
-    see = "network_namespaces(7), netdevice(7)"
 
     def calls(self) -> tuple[str, ...]:
         return ('ioctl(FD, SIOCSIFFLAGS, {ifr_name="lo", ifr_flags=IFF_UP})',)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         netdevice.bring_up("lo")

@@ -19,18 +19,18 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SIGNALS_LEFT_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
 
 
-@step
+@step(
+    INIT,
+    "terminal",
+    why="The slave end becomes stdin, stdout and stderr; the master end goes to the monitor, which carries the bytes.",
+    see="pty(7), devpts in docs.kernel.org/filesystems/devpts.html",
+)
 class OpenTerminal(NamedTuple):
     """Open a terminal of the container's own and make it the process's."""
 
     rows: int
     columns: int
     bind_console: bool
-
-    actor = INIT
-    phase = "terminal"
-    why = "The slave end becomes stdin, stdout and stderr; the master end goes to the monitor, which carries the bytes."
-    see = "pty(7), devpts in docs.kernel.org/filesystems/devpts.html"
 
     def calls(self) -> tuple[str, ...]:
         return (
@@ -45,11 +45,13 @@ class OpenTerminal(NamedTuple):
         try:
             master, number = pty.open_master(f"{base}/dev/pts/ptmx")
         except OSError as exc:
-            raise StartError(f"no terminal can be opened in the container: {exc}", hint="mount a devpts on /dev/pts") from exc
+            raise StartError(
+                f"no terminal can be opened in the container: {exc}", hint="mount a devpts on /dev/pts"
+            ) from exc
         slave = file.open_file(f"{base}/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
         if self.rows and self.columns:
             pty.set_window_size(slave, self.rows, self.columns)
-        assert context.channel is not None  # noqa: S101 - init always has its end
+        assert context.channel is not None
         send_master(context.channel, master)
         os.close(master)
         if self.bind_console:
@@ -58,7 +60,7 @@ class OpenTerminal(NamedTuple):
         pty.set_controlling_terminal(slave)
         for fd in (0, 1, 2):
             process.dup2(slave, fd)
-        if slave > 2:  # noqa: PLR2004 - the three standard descriptors
+        if slave > 2:
             os.close(slave)
 
     @staticmethod
@@ -70,14 +72,14 @@ class OpenTerminal(NamedTuple):
             os.close(fd)
 
 
-@step
+@step(
+    INIT,
+    "terminal",
+    why="What the program prints goes to the monitor, which logs it and hands it to whoever is attached.",
+    see="pipe(7), dup2(2)",
+)
 class ConnectStdio(NamedTuple):
     """Connect stdin, stdout and stderr to the monitor's pipes."""
-
-    actor = INIT
-    phase = "terminal"
-    why = "What the program prints goes to the monitor, which logs it and hands it to whoever is attached."
-    see = "pipe(7), dup2(2)"
 
     def calls(self) -> tuple[str, ...]:
         return ("setsid()", "dup2(STDIN, 0)", "dup2(STDOUT, 1)", "dup2(STDERR, 2)")
@@ -88,40 +90,43 @@ class ConnectStdio(NamedTuple):
             process.dup2(fd, target)
 
 
-@step
+@step(
+    INIT,
+    "program",
+    why="A container without its monitor would have nobody to reap it, log it or record how it ended.",
+    see="PR_SET_PDEATHSIG(2const)",
+)
 class DieWithMonitor(NamedTuple):
     """Have the kernel kill the container if its monitor is killed."""
-
-    actor = INIT
-    phase = "program"
-    why = "A container without its monitor would have nobody to reap it, log it or record how it ended."
-    see = "PR_SET_PDEATHSIG(2const)"
 
     def calls(self) -> tuple[str, ...]:
         return ("prctl(PR_SET_PDEATHSIG, SIGKILL)",)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         process.set_parent_death_signal(signal.SIGKILL)
 
 
-@step
+@step(
+    INIT,
+    "program",
+    why="The same process, with all that was taken from it, now runs other code: there is no way back.",
+    see="execve(2)",
+)
 class Exec(NamedTuple):
     """Become the program."""
 
     argv: tuple[str, ...]
     env: tuple[str, ...]
 
-    actor = INIT
-    phase = "program"
-    why = "The same process, with all that was taken from it, now runs other code: there is no way back."
-    see = "execve(2)"
-
     def calls(self) -> tuple[str, ...]:
-        return ("close_range(3, 4294967295, CLOSE_RANGE_CLOEXEC)", process.execve_text(self.argv[0], self.argv, len(self.env)))
+        return (
+            "close_range(3, 4294967295, CLOSE_RANGE_CLOEXEC)",
+            process.execve_text(self.argv[0], self.argv, len(self.env)),
+        )
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         process.close_on_exec_from(3)
-        env = dict(pair.partition("=")[::2] for pair in self.env)
+        env = {pair.partition("=")[0]: pair.partition("=")[2] for pair in self.env}
         for number in _SIGNALS_LEFT_IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -139,7 +144,9 @@ class Exec(NamedTuple):
         if "/" in name:
             return (name,)
         directories = env.get("PATH", _DEFAULT_PATH).split(":")
-        return tuple(f"{directory or '.'}/{name}" for directory in directories if _is_there(f"{directory or '.'}/{name}"))
+        return tuple(
+            f"{directory or '.'}/{name}" for directory in directories if _is_there(f"{directory or '.'}/{name}")
+        )
 
     def _error(self, failure: OSError | None) -> StartError:
         name = self.argv[0]
@@ -157,7 +164,9 @@ class Exec(NamedTuple):
             return CommandNotExecutableError(f"{prefix}exec format error", hint=hint)
         if failure.errno == errno.EACCES:
             kind = "is a directory" if os.path.isdir(name) else "permission denied"
-            return CommandNotExecutableError(f"{prefix}{kind}", hint=f"make it executable: chmod +x {quoted(name)[1:-1]}")
+            return CommandNotExecutableError(
+                f"{prefix}{kind}", hint=f"make it executable: chmod +x {quoted(name)[1:-1]}"
+            )
         return CommandNotExecutableError(f"{prefix}{os.strerror(failure.errno or 0).lower()}")
 
 

@@ -36,25 +36,30 @@ def _locked_flags(path: str) -> int:
     return sum(flag for bit, flag in _KEPT_ON_REMOUNT if present & bit)
 
 
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="The copy of the host's mounts is still connected to the original: what is mounted here would appear there.",
+    see="mount_namespaces(7)",
+)
 class SetPropagation(NamedTuple):
     """Keep the container's mounts from showing up on the host."""
 
     flags: int
 
-    actor = INIT
-    phase = "rootfs"
-    why = "The copy of the host's mounts is still connected to the original: what is mounted here would appear there."
-    see = "mount_namespaces(7)"
-
     def calls(self) -> tuple[str, ...]:
         return (f'mount(NULL, "/", NULL, {flag_names(self.flags, mount.MS_NAMES)}, NULL)',)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         mount.mount(None, "/", None, self.flags)
 
 
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="The layers stay as they are and are shared; every change lands in the upper directory.",
+    see="overlayfs(5), docs.kernel.org/filesystems/overlayfs.html",
+)
 class MountOverlay(NamedTuple):
     """Lay the image's layers over each other, with the container's own writable layer on top."""
 
@@ -63,11 +68,6 @@ class MountOverlay(NamedTuple):
     work: str
     options: tuple[str, ...]
     target: str
-
-    actor = INIT
-    phase = "rootfs"
-    why = "The layers stay as they are and are shared; every change lands in the upper directory."
-    see = "overlayfs(5), docs.kernel.org/filesystems/overlayfs.html"
 
     def data(self) -> str:
         """Return the mount options; the kernel takes at most a page of them."""
@@ -87,27 +87,31 @@ def _escaped(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="pivot_root takes mount points only, and a directory becomes one by being mounted on itself.",
+    see="pivot_root(2)",
+)
 class BindRoot(NamedTuple):
     """Make the root directory a mount of its own."""
 
     path: str
     flags: int
 
-    actor = INIT
-    phase = "rootfs"
-    why = "pivot_root takes mount points only, and a directory becomes one by being mounted on itself."
-    see = "pivot_root(2)"
-
     def calls(self) -> tuple[str, ...]:
-        return (f"mount({quoted(self.path)}, {quoted(self.path)}, NULL, {flag_names(self.flags, mount.MS_NAMES)}, NULL)",)
+        return (
+            f"mount({quoted(self.path)}, {quoted(self.path)}, NULL, {flag_names(self.flags, mount.MS_NAMES)}, NULL)",
+        )
 
     def apply(self, context: "Context") -> None:
         mount.mount(self.path, self.path, None, self.flags)
         context.root_fd = file.open_file(self.path, os.O_PATH | os.O_DIRECTORY)
 
 
-@step
+@step(
+    INIT, "rootfs", why="The container was asked to have this mounted.", see="mount(2), runtime-spec config.md Mounts"
+)
 class MountFilesystem(NamedTuple):
     """Mount something inside the new root."""
 
@@ -119,15 +123,8 @@ class MountFilesystem(NamedTuple):
     propagation: tuple[int, ...] = ()
     set_attrs: int = 0
     """Attributes for the whole tree, applied recursively (rro and its kind)."""
-
-    actor = INIT
-    phase = "rootfs"
-    see = "mount(2), runtime-spec config.md Mounts"
-
-    @property
-    def why(self) -> str:
-        """Say what the container needs it for."""
-        return _WHY.get(self.destination, "The container was asked to have this mounted.")
+    purpose: str = ""
+    """What the container needs it for, one sentence."""
 
     def calls(self) -> tuple[str, ...]:
         data = quoted(self.data) if self.data else "NULL"
@@ -173,30 +170,16 @@ class MountFilesystem(NamedTuple):
             os.close(fd)
 
 
-_WHY = {
-    "/proc": "The kernel's view of this pid namespace: without it `ps` would see nothing, or worse, the host.",
-    "/dev": "An empty directory in memory for the few harmless devices that follow.",
-    "/dev/pts": "Terminals of the container's own; the host's stay out of sight.",
-    "/dev/shm": "Memory that processes of this container share with shm_open(3).",
-    "/dev/mqueue": "The POSIX message queues of this ipc namespace.",
-    "/sys": "Devices and kernel settings, to read only.",
-    "/sys/fs/cgroup": "The container's own cgroups, so that programs can read their limits.",
-    "/etc/hostname": "The container's name, written by the engine.",
-    "/etc/hosts": "Names and addresses, written by the engine.",
-    "/etc/resolv.conf": "Which name servers to ask, written by the engine.",
-}
-
-
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="/proc and /sys have files for the whole machine: reading them tells about the host.",
+    see="runtime-spec config-linux.md Masked Paths",
+)
 class MaskPath(NamedTuple):
     """Hide a path of the kernel's that would tell or do too much."""
 
     path: str
-
-    actor = INIT
-    phase = "rootfs"
-    why = "/proc and /sys have files for the whole machine: reading them tells about the host."
-    see = "runtime-spec config-linux.md Masked Paths"
 
     def calls(self) -> tuple[str, ...]:
         return (f'mount("/dev/null", {quoted(self.path)}, NULL, MS_BIND, NULL)',)
@@ -217,16 +200,16 @@ class MaskPath(NamedTuple):
             os.close(fd)
 
 
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="Writing there would change settings of the whole machine.",
+    see="runtime-spec config-linux.md Readonly Paths",
+)
 class ReadonlyPath(NamedTuple):
     """Make a path of the kernel's readable but not writable."""
 
     path: str
-
-    actor = INIT
-    phase = "rootfs"
-    why = "Writing there would change settings of the whole machine."
-    see = "runtime-spec config-linux.md Readonly Paths"
 
     def calls(self) -> tuple[str, ...]:
         path = quoted(self.path)
@@ -254,14 +237,14 @@ class ReadonlyPath(NamedTuple):
             os.close(fd)
 
 
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="Asked for with --read-only: the program can write only where something writable is mounted.",
+    see="mount(2) MS_REMOUNT",
+)
 class ReadonlyRoot(NamedTuple):
     """Make the root file system read-only."""
-
-    actor = INIT
-    phase = "rootfs"
-    why = "Asked for with --read-only: the program can write only where something writable is mounted."
-    see = "mount(2) MS_REMOUNT"
 
     def calls(self) -> tuple[str, ...]:
         return ('mount(NULL, "/", NULL, MS_RDONLY|MS_REMOUNT|MS_BIND, NULL)',)
@@ -271,14 +254,14 @@ class ReadonlyRoot(NamedTuple):
         mount.mount(None, path, None, mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY | _locked_flags(path))
 
 
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="Unlike chroot this changes the root mount itself: once the old one is detached no path leads back.",
+    see='pivot_root(2), NOTES: pivot_root(".", ".")',
+)
 class PivotRoot(NamedTuple):
     """Make the new root `/` and let go of the old one."""
-
-    actor = INIT
-    phase = "rootfs"
-    why = "Unlike chroot this changes the root mount itself: once the old one is detached no path leads back."
-    see = "pivot_root(2), NOTES: pivot_root(\".\", \".\")"
 
     def calls(self) -> tuple[str, ...]:
         return ("fchdir(FD)", 'pivot_root(".", ".")', 'umount2(".", MNT_DETACH)', 'chdir("/")')
@@ -298,17 +281,17 @@ class PivotRoot(NamedTuple):
         context.root_fd = -1
 
 
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="/dev is empty: without null, zero and urandom hardly any program runs, and no disk may be among them.",
+    see="mknod(2), runtime-spec config-linux.md Default Devices",
+)
 class MakeDevices(NamedTuple):
     """Make the device nodes that every program expects."""
 
     devices: tuple[tuple[str, str, int, int, int, int, int], ...]
     """Path, type (c, b or p), major, minor, mode, uid, gid."""
-
-    actor = INIT
-    phase = "rootfs"
-    why = "/dev is empty: without null, zero and urandom hardly any program runs, and no disk may be among them."
-    see = "mknod(2), runtime-spec config-linux.md Default Devices"
 
     def calls(self) -> tuple[str, ...]:
         return tuple(
@@ -340,16 +323,16 @@ class MakeDevices(NamedTuple):
             os.close(directory)
 
 
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="A user namespace may not make device nodes, but it may see the host's harmless ones.",
+    see="user_namespaces(7), mknod(2)",
+)
 class BindDevices(NamedTuple):
     """Lend the container the host's own device nodes."""
 
     paths: tuple[str, ...]
-
-    actor = INIT
-    phase = "rootfs"
-    why = "A user namespace may not make device nodes, but it may see the host's harmless ones."
-    see = "user_namespaces(7), mknod(2)"
 
     def calls(self) -> tuple[str, ...]:
         return tuple(f"mount({quoted(path)}, {quoted(path)}, NULL, MS_BIND, NULL)" for path in self.paths)
@@ -363,17 +346,17 @@ class BindDevices(NamedTuple):
                 os.close(fd)
 
 
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="/dev/stdin and its kind are links into /proc: each process finds its own.",
+    see="runtime-spec config-linux.md /dev symbolic links",
+)
 class LinkDevices(NamedTuple):
     """Make the usual links in /dev."""
 
     links: tuple[tuple[str, str], ...]
     """Name below /dev, what it points to."""
-
-    actor = INIT
-    phase = "rootfs"
-    why = "/dev/stdin and its kind are links into /proc: each process finds its own."
-    see = "runtime-spec config-linux.md /dev symbolic links"
 
     def calls(self) -> tuple[str, ...]:
         return tuple(f'symlink({quoted(target)}, "/dev/{name}")' for name, target in self.links)
@@ -393,21 +376,21 @@ class LinkDevices(NamedTuple):
             os.close(directory)
 
 
-@step
+@step(
+    INIT,
+    "rootfs",
+    why="Asked for with --sysctl; only settings that a namespace keeps for itself are allowed.",
+    see="sysctl(8), proc_sys(5)",
+)
 class WriteSysctls(NamedTuple):
     """Change kernel settings that belong to the container's own namespaces."""
 
     values: tuple[tuple[str, str], ...]
 
-    actor = INIT
-    phase = "rootfs"
-    why = "Asked for with --sysctl; only settings that a namespace keeps for itself are allowed."
-    see = "sysctl(8), proc_sys(5)"
-
     def calls(self) -> tuple[str, ...]:
         return tuple(f"write({quoted(_sysctl_path(key))}, {quoted(value)})" for key, value in self.values)
 
-    def apply(self, context: "Context") -> None:  # noqa: ARG002 - the steps' common signature
+    def apply(self, context: "Context") -> None:
         for key, value in self.values:
             file.write_text(_sysctl_path(key), value, "sysctl.write")
 
