@@ -1,0 +1,211 @@
+"""Running the workers: one process a layer, a few at a time, ended if the caller is interrupted."""
+
+import os
+import sys
+import threading
+from typing import NamedTuple
+
+from toolkit.core import errors
+from toolkit.core.digest import Digest, split_digest
+from toolkit.core.errors import DigestMismatchError, EngineError
+from toolkit.core.ids import short_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolkit.image.claim import Claim
+    from toolkit.image.layers import LayerProgress, LayerRequest
+    from toolkit.image.unpack.stream import Limits
+
+_WORKERS_MAX = 4
+_SIGKILL = 9
+
+
+class Unpacked(NamedTuple):
+    """What a worker reported at its end."""
+
+    entries: int
+    size: int
+    has_root: bool
+    ignored_xattrs: int
+
+
+def unpack_all(
+    requests: "dict[Digest, LayerRequest]",
+    claims: "dict[Digest, Claim]",
+    limits: "Limits",
+    progress: "Callable[[LayerProgress], None] | None",
+) -> "dict[Digest, Unpacked]":
+    """Unpack each blob into `diff` below its claimed directory; the largest first.
+
+    Raises:
+        EngineError: the first that went wrong; the others are given up.
+    """
+    crew = _Crew(claims, limits, progress)
+    waiting = sorted(requests.values(), key=lambda request: -os.stat(request.blob_path).st_size)
+    threads = [
+        threading.Thread(target=crew.work, args=(waiting,), name="unpack")
+        for _ in range(min(len(waiting), os.cpu_count() or 1, _WORKERS_MAX))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        crew.stop()  # does nothing unless this thread was interrupted
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+    if crew.failure is not None:
+        raise crew.failure
+    return crew.results
+
+
+class _Crew:
+    """What the threads that watch the workers share."""
+
+    def __init__(
+        self,
+        claims: "dict[Digest, Claim]",
+        limits: "Limits",
+        progress: "Callable[[LayerProgress], None] | None",
+    ) -> None:
+        self.results: dict[Digest, Unpacked] = {}
+        self.failure: BaseException | None = None
+        self._claims = claims
+        self._limits = limits
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._pids: set[int] = set()
+        self._stopped = False
+
+    def work(self, waiting: "list[LayerRequest]") -> None:
+        """Take requests from the front of the list until there are none."""
+        while True:
+            with self._lock:
+                if self._stopped or not waiting:
+                    return
+                request = waiting.pop(0)
+            try:
+                result = self._unpack(request)
+            except BaseException as exc:  # noqa: BLE001 - it is raised again, in the thread that asked
+                with self._lock:
+                    self.failure = self.failure or exc
+                self.stop()
+                return
+            with self._lock:
+                self.results[request.diff_id] = result
+
+    def stop(self) -> None:
+        """Kill the workers that are left."""
+        with self._lock:
+            self._stopped = True
+            for pid in self._pids:
+                os.kill(pid, _SIGKILL)
+
+    def _unpack(self, request: "LayerRequest") -> Unpacked:
+        target = os.path.join(self._claims[request.diff_id].path, "diff")
+        os.mkdir(target, 0o755)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            pid = self._spawn(request, target, writer)
+        except BaseException:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        try:
+            last = self._follow(request, reader)
+        finally:
+            os.close(reader)
+            status = self._reap(pid)
+        return _judge(request, last, status)
+
+    def _spawn(self, request: "LayerRequest", target: str, writer: int) -> int:
+        algorithm = split_digest(request.diff_id)[0]
+        argv = [*_interpreter(), request.blob_path, target, algorithm, *map(str, self._limits)]
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, writer, 1),
+            (os.POSIX_SPAWN_DUP2, writer, 2),
+        ]
+        with self._lock:
+            if self._stopped:
+                raise EngineError("unpacking was given up")
+            # Its own process group: ctrl-C in a terminal interrupts this process, which then ends the worker.
+            pid = os.posix_spawn(argv[0], argv, {}, file_actions=actions, setpgroup=0)
+            self._pids.add(pid)
+        return pid
+
+    def _reap(self, pid: int) -> int:
+        # Not waited for while the lock is held: stop() must be able to kill it.  It is no stranger's
+        # process id before it is reaped, and it is out of the set before it is.
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with self._lock:
+            self._pids.discard(pid)
+        return os.waitpid(pid, 0)[1]
+
+    def _follow(self, request: "LayerRequest", reader: int) -> str:
+        """Hand on the progress that a worker reports; return its last words."""
+        from toolkit.image.layers import LayerProgress
+
+        total = os.stat(request.blob_path).st_size
+        last: list[str] = []
+        with open(reader, encoding="utf-8", errors="replace", closefd=False) as lines:
+            for line in lines:
+                word, _, rest = line.rstrip("\n").partition(" ")
+                if word != "taken":
+                    last.append(line.rstrip("\n"))
+                elif self._progress is not None:
+                    self._progress(LayerProgress(request.diff_id, int(rest), total))
+        return last[-1] if last else ""
+
+
+def _interpreter() -> list[str]:
+    """Return how to start a worker: isolated, without site, with just the paths that it needs."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    roots = [os.path.dirname(os.path.dirname(os.path.dirname(here))), *_library_roots()]
+    code = f"import sys; sys.path[:0] = {roots!r}; from toolkit.image.unpack.worker import main; main()"
+    return [sys.executable, "-I", "-S", "-c", code]
+
+
+def _library_roots() -> list[str]:
+    """Return where the decompressors are installed."""
+    from importlib.util import find_spec
+
+    found: list[str] = []
+    for name in ("isal", "zstandard"):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            root = os.path.dirname(os.path.dirname(spec.origin))
+            if root not in found:
+                found.append(root)
+    return found
+
+
+def _judge(request: "LayerRequest", last: str, status: int) -> Unpacked:
+    """Return what a worker reported, or raise what it failed with."""
+    word, _, rest = last.partition(" ")
+    if word == "done" and status == 0:
+        digits, *counts = rest.split(" ")
+        expected = split_digest(request.diff_id)[1]
+        if digits != expected:
+            raise DigestMismatchError(
+                f"layer {short_id(request.diff_id)} unpacks to bytes with the digest {digits}, not {expected}",
+                hint="the image is damaged or forged",
+            )
+        entries, size, has_root, ignored = map(int, counts)
+        return Unpacked(entries, size, bool(has_root), ignored)
+    if word == "failed":
+        name, message, hint = rest.split(" ")
+        kind: type[EngineError] = getattr(errors, name)
+        raise kind(f"layer {short_id(request.diff_id)}: {_unhex(message)}", hint=_unhex(hint))
+    code = os.waitstatus_to_exitcode(status)
+    why = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}: {last}"
+    raise EngineError(f"layer {short_id(request.diff_id)}: the process that unpacks it {why}", hint="try again")
+
+
+def _unhex(text: str) -> str:
+    return bytes.fromhex(text[1:]).decode()

@@ -1,1 +1,0 @@
-"""System call filters: profiles, their compiler, and the call that installs the result."""
