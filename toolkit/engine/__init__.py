@@ -1,1 +1,6 @@
-"""The facade that composes the rooms below into containers, images and everything around them."""
+"""The engine as one object: what the command line, notebooks and the API build on."""
+
+from toolkit.engine.engine import Engine
+from toolkit.engine.options import ContainerOptions, ExecOptions, Ulimit
+
+__all__ = ["ContainerOptions", "Engine", "ExecOptions", "Ulimit"]

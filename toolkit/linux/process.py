@@ -90,7 +90,8 @@ def set_parent_death_signal(number: int) -> None:
     See Also:
         PR_SET_PDEATHSIG(2const)
     """
-    with span("process.prctl", f"prctl(PR_SET_PDEATHSIG, {signal.Signals(number).name})"):
+    name = signal.Signals(number).name if number else "0"
+    with span("process.prctl", f"prctl(PR_SET_PDEATHSIG, {name})"):
         _prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 

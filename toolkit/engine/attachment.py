@@ -1,0 +1,99 @@
+"""Being attached to a process of a container: its output comes out, its input goes in."""
+
+import json
+from typing import Any, NamedTuple
+
+from toolkit.runtime import client, frames
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Self
+
+    from toolkit.trace import Event
+
+DETACHED = -1
+
+
+class Output(NamedTuple):
+    """A chunk of what a container wrote."""
+
+    stream: str
+    """"stdout" or "stderr"; a terminal has only the first."""
+    data: bytes
+
+
+class Attachment:
+    """A live connection to a process of a container; close it to leave, the process goes on."""
+
+    def __init__(self, session: client.Session, on_exit: "Callable[[int], None] | None" = None) -> None:
+        """Wrap `session`; call `on_exit` with the exit code once it is known."""
+        self._session = session
+        self._on_exit = on_exit
+        self.exit_code: int | None = None
+        self.oom_killed = False
+        self.events: list[Event] = []
+        """What the runtime recorded while it started the process, where that was asked for."""
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll; when it is readable, call `read`."""
+        return self._session.fileno()
+
+    def read(self) -> Output | None:
+        """Wait for the next output; None at the end, when `exit_code` is set (or is DETACHED)."""
+        while (received := self._session.receive()) is not None:
+            kind, content = received
+            if kind == frames.CONTROL:
+                if self._take(json.loads(content)):
+                    break
+            else:
+                return Output("stderr" if kind == frames.STDERR else "stdout", content)
+        self._end()
+        return None
+
+    def has_output(self) -> bool:
+        """Tell whether `read` would return without waiting although nothing is there to poll."""
+        return self._session.has_frame()
+
+    def __iter__(self) -> "Iterator[Output]":
+        """Yield all output until the end."""
+        while (output := self.read()) is not None:
+            yield output
+
+    def write_stdin(self, data: bytes) -> None:
+        """Send bytes to the process's stdin."""
+        self._session.send(frames.STDIN, data)
+
+    def close_stdin(self) -> None:
+        """End the process's stdin; its output goes on."""
+        self._session.control(op="close-stdin")
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the process's terminal its size in characters."""
+        self._session.control(op="resize", rows=rows, columns=columns)
+
+    def close(self) -> None:
+        """Leave; the process goes on."""
+        self._session.close()
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _take(self, message: dict[str, Any]) -> bool:
+        if message["event"] == "trace":
+            self.events += client.events_of(message)
+        if message["event"] != "exited":
+            return False
+        self.exit_code = message["code"]
+        self.oom_killed = message["oom_killed"]
+        return True
+
+    def _end(self) -> None:
+        if self.exit_code is None:
+            self.exit_code = DETACHED
+        if self._on_exit is not None:
+            callback, self._on_exit = self._on_exit, None
+            callback(self.exit_code)

@@ -1,0 +1,114 @@
+"""Where a container's cgroups are on this host, in the runtime's terms."""
+
+import os
+
+from toolkit.linux import cgroup
+from toolkit.runtime.plan import Cgroup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.linux.cgroup.resources import Resources
+    from toolkit.linux.cgroup.stats import Stats
+
+_PARENT = "/container-toolkit"
+
+
+class Cgroups:
+    """The cgroups of one engine's containers."""
+
+    def __init__(self, parent: str = _PARENT) -> None:
+        """Keep all groups below `parent`."""
+        self._parent = parent
+        self._hierarchy = cgroup.detect()
+
+    def name(self, ident: str) -> str:
+        """Return the group's path, the same in every hierarchy."""
+        return f"{self._parent}/{ident}"
+
+    def place(self, ident: str, resources: "Resources") -> Cgroup:
+        """Return what the plan must know: what to make, to write, to join and to show.
+
+        Raises:
+            UnsupportedError: a limit whose controller this host lacks.
+        """
+        name = self.name(ident)
+        directories = self.directories(ident, resources)
+        return Cgroup(
+            directories=directories,
+            writes=self._cpuset_writes(directories) + tuple(self._hierarchy.writes(name, resources)),
+            join_files=tuple(f"{directory}/{self._join_file(directory)}" for directory in directories),
+            mounts=tuple(self._mounts(name, directories)),
+        )
+
+    def directories(self, ident: str, resources: "Resources") -> tuple[str, ...]:
+        """Return the directories that are the container's."""
+        return tuple(self._hierarchy.directories(self.name(ident), resources))
+
+    def _is_v2(self, directory: str) -> bool:
+        return bool(self._hierarchy.v2) and directory.startswith(f"{self._hierarchy.v2}/")
+
+    def _join_file(self, directory: str) -> str:
+        return "cgroup.procs" if self._is_v2(directory) else "tasks"
+
+    def _mounts(self, name: str, directories: tuple[str, ...]) -> "list[tuple[str, str, str]]":
+        """Return what to mount: the v2 tree alone, or each v1 hierarchy that the container has a group in."""
+        if self._hierarchy.kind == "v2":
+            return [("", "cgroup2", "")]
+        found: list[tuple[str, str, str]] = []
+        for directory in directories:
+            if self._is_v2(directory):
+                continue
+            point = directory.removesuffix(name)
+            names = [each for each, mount in self._hierarchy.v1.items() if mount == point]
+            found.append((os.path.basename(point), "cgroup", ",".join(names)))
+        return found
+
+    def _cpuset_writes(self, directories: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """A new v1 cpuset is empty, and nothing can join it before it has been given its parent's CPUs and nodes."""
+        found: list[tuple[str, str]] = []
+        for directory in directories:
+            if directory.startswith(self._hierarchy.v1.get("cpuset", "\0")):
+                for file in ("cpuset.cpus", "cpuset.mems"):
+                    with open(f"{os.path.dirname(directory)}/{file}") as parent:
+                        found.append((f"{directory}/{file}", parent.read().strip()))
+        return tuple(found)
+
+    def prepare(self, ident: str, resources: "Resources") -> None:
+        """Make the parents of the container's groups, and have them hand their controllers down."""
+        self._hierarchy.make_parents(self.name(ident), resources)
+
+    def kill_file(self, ident: str) -> str:
+        """Return the container's cgroup.kill, or "" where this kernel has none."""
+        return f"{self._hierarchy.v2}{self.name(ident)}/cgroup.kill" if self._hierarchy.v2 else ""
+
+    def oom_file(self, ident: str) -> str:
+        """Return where out-of-memory kills are counted, or ""."""
+        if self._hierarchy.mount_of("memory") is None:
+            return ""
+        file = "memory.oom_control" if "memory" in self._hierarchy.v1 else "memory.events"
+        return f"{self._hierarchy.path(self.name(ident), 'memory')}/{file}"
+
+    def stats(self, ident: str) -> "Stats":
+        """Return what the container uses."""
+        return self._hierarchy.stats(self.name(ident))
+
+    def pids(self, ident: str) -> list[int]:
+        """Return the host's pids of its processes."""
+        return self._hierarchy.pids(self.name(ident), recursive=True)
+
+    def destroy(self, ident: str) -> None:
+        """Kill what is left in the container's groups and remove them."""
+        name = self.name(ident)
+        if self._hierarchy.present(name):
+            self._hierarchy.kill_all(name)
+            self._hierarchy.remove(name)
+
+    @property
+    def kind(self) -> str:
+        """Which cgroup layout this is: "v1", "v2", "hybrid" or "none"."""
+        return self._hierarchy.kind
+
+    @property
+    def controllers(self) -> frozenset[str]:
+        """What can be limited here."""
+        return self._hierarchy.controllers()

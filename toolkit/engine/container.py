@@ -1,0 +1,433 @@
+"""A container: what can be done with it, and what it is at this moment."""
+
+import errno
+import json
+import os
+import signal
+import time
+from typing import Any, NamedTuple
+
+from toolkit.core import ids
+from toolkit.core.errors import ConflictError, EngineError, InvalidError, StartError
+from toolkit.engine import logs
+from toolkit.engine.attachment import Attachment
+from toolkit.engine.options import ContainerOptions, ExecOptions, Ulimit
+from toolkit.linux import lock, process
+from toolkit.runtime import client, frames
+from toolkit.runtime.monitor import STATUS_FILE
+from toolkit.runtime.request import ExitRecord
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from toolkit.core.state import Row
+    from toolkit.engine.engine import Engine
+    from toolkit.runtime.steps import Step
+
+CREATED = "created"
+RUNNING = "running"
+EXITED = "exited"
+_STOP_TIMEOUT_S = 10
+_KILLED = 128 + signal.SIGKILL
+_POLL_S = 0.01
+
+
+class Status(NamedTuple):
+    """What a container is doing."""
+
+    state: str
+    """CREATED, RUNNING or EXITED, in docker's words."""
+    pid: int = 0
+    """Of its init, as the host sees it; 0 unless it runs."""
+    started_at: str = ""
+    exit: ExitRecord | None = None
+
+
+class Container:
+    """One container of an engine; cheap to make, reads its state afresh each time."""
+
+    def __init__(self, engine: "Engine", ident: str, name: str, doc: dict[str, Any]) -> None:
+        """Wrap a stored container; use `engine.containers` to find one."""
+        self._engine = engine
+        self._doc = doc
+        self.id = ident
+        self.name = name
+
+    @classmethod
+    def from_row(cls, engine: "Engine", row: "Row") -> "Container":
+        """Make a container of what the state has stored."""
+        return cls(engine, row.id, row.name or "", row.doc)
+
+    def __repr__(self) -> str:
+        return f"<Container {self.name} {self.short_id} {self.status}>"
+
+    # What it is
+
+    @property
+    def short_id(self) -> str:
+        """The 12 digits that tables show."""
+        return ids.short_id(self.id)
+
+    @property
+    def doc(self) -> dict[str, Any]:
+        """What is stored about it."""
+        return self._doc
+
+    @property
+    def options(self) -> ContainerOptions:
+        """What it was asked to be."""
+        return options_of(self._doc["options"])
+
+    @property
+    def image(self) -> str:
+        """The image as the user named it."""
+        return str(self._doc["options"]["image"])
+
+    @property
+    def run_dir(self) -> str:
+        """Where its runtime files lie while it runs."""
+        return self._engine.paths.run_dir(self.id)
+
+    def read_status(self) -> Status:
+        """Return what it is doing at this moment; clean up first if its monitor was killed."""
+        for _again in range(3):
+            try:
+                with open(f"{self.run_dir}/{STATUS_FILE}", "rb") as file:
+                    running = json.load(file)
+                if not self._is_monitored():
+                    self._engine.recovery.recover(self.id)
+                    continue
+                return Status(RUNNING, running["pid"], running["started_at"])
+            except FileNotFoundError:
+                break
+        record = self._read_exit()
+        return Status(CREATED) if record is None else Status(EXITED, 0, record.started_at, record)
+
+    def _is_monitored(self) -> bool:
+        try:
+            fd = os.open(self.run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return not lock.try_lock(fd, shared=True)
+        finally:
+            os.close(fd)
+
+    def _read_exit(self) -> ExitRecord | None:
+        try:
+            with open(self._engine.paths.exit_file(self.id), "rb") as file:
+                return ExitRecord(**json.load(file))
+        except FileNotFoundError:
+            return None
+
+    @property
+    def status(self) -> str:
+        """What it is doing: "created", "running" or "exited"."""
+        return self.read_status().state
+
+    @property
+    def pid(self) -> int:
+        """The host's pid of its init, 0 unless it runs."""
+        return self.read_status().pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs or where it never did."""
+        record = self.read_status().exit
+        return None if record is None else record.code
+
+    def inspect(self) -> dict[str, Any]:
+        """Return everything about it, as Docker's API does."""
+        from toolkit.engine import inspect
+
+        return inspect.container(self._engine, self)
+
+    # Its life
+
+    def plan(self) -> "tuple[Step, ...]":
+        """Return the steps that `start` would carry out now."""
+        return self._engine.launcher.plan(self)
+
+    def start(
+        self,
+        *,
+        attach: bool = False,
+        trace: bool = False,
+        gate: "Callable[[int], bool] | None" = None,
+        console_size: tuple[int, int] | None = None,
+    ) -> Attachment | None:
+        """Start it; one that runs is left alone.
+
+        Args:
+            attach: return an attachment that misses nothing.
+            trace: record every call; the events are in the attachment.
+            gate: asked before each step, with its index; False gives the container up.
+            console_size: rows and columns of its terminal.
+
+        Raises:
+            CommandNotFoundError, CommandNotExecutableError: as docker's 127 and 126.
+            EngineError: anything else that stands in the way; nothing is left of the attempt.
+        """
+        if self.status == RUNNING:
+            return self.attach() if attach else None
+        session = self._engine.launcher.start(
+            self, attach=attach, trace=trace, gated=gate is not None, console_size=console_size
+        )
+        try:
+            events = _await_start(session, gate)
+        except client.MonitorLostError:
+            session.close()
+            self._engine.recovery.recover(self.id)
+            raise
+        except EngineError:
+            session.close()
+            self._ended(0)
+            raise
+        except BaseException:  # interrupted: what has begun to run must not go on alone
+            self._undo_start(session)
+            raise
+        if not attach:
+            session.close()
+            return None
+        attachment = Attachment(session, self._ended)
+        attachment.events = events
+        return attachment
+
+    def _undo_start(self, session: client.Session) -> None:
+        session.control(op="abort")
+        try:
+            _await_start(session, lambda _index: False)
+            self.kill()
+            self.wait()
+        except EngineError:
+            pass  # it never ran
+        finally:
+            session.close()
+
+    def attach(self, *, stdin: bool = True) -> Attachment:
+        """Connect to its stdio from now on.
+
+        Raises:
+            ConflictError: it does not run.
+        """
+        session = client.attach(self.run_dir, output=True, stdin=stdin and self.options.open_stdin)
+        if session is None:
+            raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
+        return Attachment(session, self._ended)
+
+    def _ended(self, _code: int) -> None:
+        if self._doc["options"]["auto_remove"]:
+            self._engine.recovery.recover(self.id, wait=True)
+
+    def wait(self) -> int:
+        """Wait until it has ended; return its exit code, 0 if it was never started.
+
+        Raises:
+            NotFoundError: it has been removed meanwhile.
+        """
+        while True:
+            session = client.attach(self.run_dir, output=False, stdin=False)
+            if session is not None:
+                code = self._wait_on(session)
+                if code is not None:
+                    self._ended(code)
+                    return code
+            status = self.read_status()
+            if status.exit is not None:
+                return status.exit.code
+            if status.state == CREATED and not os.path.isdir(self.run_dir):
+                self._engine.containers.get(self.id)
+                return 0
+            time.sleep(_POLL_S)  # between the start and the first status, or the last frame and the record
+
+    @staticmethod
+    def _wait_on(session: client.Session) -> int | None:
+        try:
+            while (received := session.receive()) is not None:
+                message = json.loads(received[1]) if received[0] == frames.CONTROL else {}
+                if message.get("event") == "exited":
+                    return int(message["code"])
+            return None
+        finally:
+            session.close()
+
+    def kill(self, number: int | str = signal.SIGKILL) -> None:
+        """Send a signal to its first process.
+
+        Raises:
+            ConflictError: it does not run.
+            InvalidError: there is no such signal.
+        """
+        status = self.read_status()
+        if status.state != RUNNING:
+            raise ConflictError(
+                f"cannot kill container {self.name}: it is not running", hint="`container ps` shows those that run"
+            )
+        self._signal(status.pid, signal_number(number))
+
+    def _signal(self, pid: int, number: int) -> bool:
+        """Signal the init, but only while its monitor vouches for the pid; tell whether it was there."""
+        try:
+            pidfd = process.pidfd_open(pid)
+        except OSError as exc:
+            if exc.errno == errno.ESRCH:
+                return False
+            raise
+        try:
+            if not self._is_monitored():
+                return False
+            process.pidfd_send_signal(pidfd, number)
+        except OSError as exc:
+            if exc.errno != errno.ESRCH:
+                raise
+            return False
+        finally:
+            os.close(pidfd)
+        return True
+
+    def stop(self, timeout_s: float | None = None) -> int:
+        """Ask it to end, then make it: its stop signal, after `timeout_s` SIGKILL.  Return its exit code.
+
+        Args:
+            timeout_s: seconds; None: what it was created with, else 10; negative: never.
+        """
+        options = self.options
+        if timeout_s is None:
+            timeout_s = _STOP_TIMEOUT_S if options.stop_timeout_s is None else options.stop_timeout_s
+        status = self.read_status()
+        if status.state != RUNNING:
+            return status.exit.code if status.exit else 0
+        stop_signal = options.stop_signal or self._doc["image_config"].get("StopSignal") or "SIGTERM"
+        if self._signal(status.pid, signal_number(stop_signal)) and not _ends_within(status.pid, timeout_s):
+            self._signal(status.pid, signal.SIGKILL)
+        return self.wait()
+
+    def remove(self, *, force: bool = False) -> None:
+        """Delete it and its files.
+
+        Raises:
+            ConflictError: it runs, and `force` was not given.
+        """
+        if self.status == RUNNING:
+            if not force:
+                raise ConflictError(
+                    f"cannot remove container {self.name}: it is running", hint="stop it first, or use --force"
+                )
+            self.kill()
+            self.wait()
+        self._engine.containers.discard(self)
+
+    # Looking and acting inside
+
+    def logs(
+        self, *, follow: bool = False, tail: int | None = None, since_ns: int = 0, until_ns: int = 0
+    ) -> "Iterator[logs.LogLine]":
+        """Yield what it has written; see `logs.read`."""
+        path = self._engine.paths.log(self.id)
+        return logs.read(path, run_dir=self.run_dir, follow=follow, tail=tail, since_ns=since_ns, until_ns=until_ns)
+
+    def exec(self, options: ExecOptions, *, console_size: tuple[int, int] | None = None) -> Attachment:
+        """Run one more command in it; the attachment gives its output and its exit code.
+
+        Raises:
+            ConflictError: it does not run.
+            CommandNotFoundError, CommandNotExecutableError: as docker's 127 and 126.
+        """
+        status = self.read_status()
+        if status.state != RUNNING:
+            raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
+        session = self._engine.launcher.exec(self, status.pid, options, console_size=console_size)
+        try:
+            _await_start(session, None)
+        except BaseException:
+            session.close()
+            raise
+        return Attachment(session)
+
+    def stats(self) -> Any:
+        """Return what it uses at this moment, from its cgroups (`toolkit.linux.cgroup.Stats`).
+
+        Raises:
+            ConflictError: it does not run.
+        """
+        if self.status != RUNNING:
+            raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
+        return self._engine.cgroups.stats(self.id)
+
+    def pids(self) -> list[int]:
+        """Return the host's pids of all its processes."""
+        return self._engine.cgroups.pids(self.id) if self.status == RUNNING else []
+
+
+def _await_start(session: client.Session, gate: "Callable[[int], bool] | None") -> "list[Any]":
+    """Read until the process runs; return the events of the start."""
+    events: list[Any] = []
+    while (received := session.receive()) is not None:
+        message = json.loads(received[1])
+        event = message["event"]
+        if event == "trace":
+            events += client.events_of(message)
+        elif event == "gate" and gate is not None:
+            session.control(op="go" if gate(message["step"]) else "abort")
+        elif event == "failed":
+            raise client.error_of(message)
+        elif event == "started":
+            return events
+    raise client.MonitorLostError("the container's monitor was killed while it started it", hint="try again")
+
+
+def _ends_within(pid: int, timeout_s: float) -> bool:
+    import select
+
+    try:
+        pidfd = process.pidfd_open(pid)
+    except OSError as exc:
+        if exc.errno == errno.ESRCH:
+            return True
+        raise
+    try:
+        return bool(select.select([pidfd], [], [], None if timeout_s < 0 else timeout_s)[0])
+    finally:
+        os.close(pidfd)
+
+
+def signal_number(name: int | str) -> int:
+    """Return the number of a signal: "SIGTERM", "term", "15", 15, "RTMIN+3".
+
+    Raises:
+        InvalidError: there is no such signal.
+    """
+    text = str(name).upper().removeprefix("SIG")
+    number = 0
+    if text.isdigit():
+        number = int(text)
+    elif text.startswith("RTMIN+") and text[6:].isdigit():
+        number = signal.SIGRTMIN + int(text[6:])
+    elif text.startswith("RTMAX-") and text[6:].isdigit():
+        number = signal.SIGRTMAX - int(text[6:])
+    else:
+        number = getattr(signal, f"SIG{text}", 0)
+    if not 0 < int(number) <= signal.SIGRTMAX:
+        raise InvalidError(f"invalid signal: {name}", hint="a name such as SIGTERM, or a number")
+    return int(number)
+
+
+def options_of(stored: dict[str, Any]) -> ContainerOptions:
+    """Make the options of what the state has stored (JSON knows no tuples)."""
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    values["ulimits"] = tuple(Ulimit(*limit) for limit in stored["ulimits"])
+    return ContainerOptions(**values)
+
+
+__all__ = [
+    "CREATED",
+    "EXITED",
+    "RUNNING",
+    "Container",
+    "EngineError",
+    "StartError",
+    "Status",
+    "options_of",
+    "signal_number",
+]

@@ -1,0 +1,96 @@
+"""The engine: images, containers and what holds them together, over one pair of directories.
+
+Any number of processes may have the same engine open; none of them is special.
+"""
+
+import os
+import sys
+
+from toolkit.core.errors import PrivilegeError
+from toolkit.core.state import State
+from toolkit.engine.cgroups import Cgroups
+from toolkit.engine.containers import Containers
+from toolkit.engine.images import EngineImages
+from toolkit.engine.launcher import Launcher
+from toolkit.engine.paths import Paths
+from toolkit.engine.recovery import Recovery
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from toolkit.engine.options import ContainerOptions
+    from toolkit.runtime.plan import Filter
+    from toolkit.runtime.spec import Process
+
+
+class Engine:
+    """One engine root, opened."""
+
+    def __init__(self, paths: Paths) -> None:
+        """Open the engine at `paths`, making its directories; use `Engine.open`."""
+        self.paths = paths
+        try:
+            paths.create()
+        except PermissionError as exc:
+            raise PrivilegeError(
+                f"no permission to use the engine's directory {exc.filename}",
+                hint="run as root, or set CONTAINER_ROOT to a directory of your own",
+            ) from exc
+        self.state = State(paths.state)
+        self.cgroups = Cgroups()
+        self.images = EngineImages(self)
+        self.recovery = Recovery(paths, self.state, self.cgroups)
+        self.launcher = Launcher(self)
+        self.containers = Containers(self)
+
+    @classmethod
+    def open(cls, root: str | None = None, run_dir: str | None = None) -> "Engine":
+        """Open an engine and put right what a killed process has left there.
+
+        Args:
+            root: where everything lies that lasts; None: CONTAINER_ROOT, else /var/lib/container-toolkit.
+            run_dir: where the rest lies; None: CONTAINER_RUN, else /run/container-toolkit.
+
+        Raises:
+            PrivilegeError: not allowed to write there.
+        """
+        engine = cls(Paths.find(root, run_dir))
+        engine.recovery.run()
+        return engine
+
+    def close(self) -> None:
+        """Close the state; containers go on."""
+        self.state.close()
+
+    def shutdown(self) -> None:
+        """Have the zygote leave too; containers go on."""
+        self.launcher.zygote.stop()
+        self.close()
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def remover(self, ident: str) -> tuple[str, ...]:
+        """Return the command that removes an ended container of --rm when nobody is attached."""
+        source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        program = (
+            f"import sys; sys.path.insert(0, {source!r}); from toolkit.engine import Engine; "
+            f"Engine.open({self.paths.root!r}, {self.paths.run!r}).recovery.recover({ident!r})"
+        )
+        return (sys.executable, "-I", "-S", "-c", program)
+
+    def seccomp_filter(self, options: "ContainerOptions", process: "Process") -> "Filter | None":
+        """Return the compiled filter for a process, or None where it is to have none."""
+        from toolkit.engine import filters
+
+        return filters.compiled(self.paths.root, options, process)
+
+    def info(self) -> "dict[str, Any]":
+        """Return what `container info` shows, in Docker's words."""
+        from toolkit.engine import inspect
+
+        return inspect.info(self)

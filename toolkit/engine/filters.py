@@ -1,0 +1,47 @@
+"""The seccomp filter of a container: from --security-opt to the compiled program."""
+
+import binascii
+import json
+from typing import Any
+
+from toolkit.core.errors import InvalidError
+from toolkit.linux import capability
+from toolkit.runtime.plan import Filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.engine.options import ContainerOptions
+    from toolkit.runtime.spec import Process
+
+_PREFIX = "seccomp="
+
+
+def compiled(root: str, options: "ContainerOptions", process: "Process") -> Filter | None:
+    """Return the filter that `options` ask for, compiled for the process's capabilities; None for none.
+
+    Raises:
+        InvalidError: a profile that is not one.
+    """
+    profile_text = next((option[len(_PREFIX) :] for option in options.security_opt if option.startswith(_PREFIX)), "")
+    if profile_text == "unconfined" or (options.privileged and not profile_text):
+        return None
+    from toolkit.linux.seccomp import compile as compiler
+
+    mask = capability.parse(process.get("capabilities", {}).get("bounding", []))
+    program = compiler.cached(f"{root}/cache/seccomp", _profile(profile_text), mask)
+    encoded = binascii.b2a_base64(program.bpf, newline=False).decode()
+    return Filter(encoded, program.flags, len(program.bpf) // 8, "custom" if profile_text else "default")
+
+
+def _profile(text: str) -> "dict[str, Any] | None":
+    if not text or text == "builtin":
+        return None
+    try:
+        document = json.loads(text)
+    except ValueError as exc:
+        raise InvalidError(
+            f"the seccomp profile is not JSON: {exc}", hint="give a file like docker's default.json"
+        ) from exc
+    if not isinstance(document, dict) or "defaultAction" not in document:
+        raise InvalidError("the seccomp profile has no defaultAction", hint="give a file like docker's default.json")
+    return document

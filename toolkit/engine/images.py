@@ -1,0 +1,89 @@
+"""The images of an engine: the image room's stores, and where new ones come from."""
+
+from typing import Any
+
+from toolkit.core.errors import NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from toolkit.engine.engine import Engine
+    from toolkit.image.images import ImageRecord, Images
+    from toolkit.registry.progress import Progress
+
+LAB = "lab"
+"""The image that is made from this machine's own programs when it is first asked for."""
+
+
+class EngineImages:
+    """Finds, pulls, makes and removes images."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._store: Images | None = None
+
+    @property
+    def store(self) -> "Images":
+        """The stores themselves, opened on first use."""
+        if self._store is None:
+            from toolkit.image.images import Images
+
+            self._store = Images.open(self._engine.paths.root, self._engine.state)
+        return self._store
+
+    def layer_path(self, diff_id: str) -> str:
+        """Return the directory of an unpacked layer."""
+        return self.store.layers.path(diff_id)
+
+    def get(self, reference: str) -> "ImageRecord":
+        """Find an image that is here, by name or id; the image `lab` is made where it is not.
+
+        Raises:
+            NotFoundError: it is not here; `pull` may find it.
+        """
+        try:
+            return self.store.resolve(reference)
+        except NotFoundError:
+            if reference not in (LAB, f"{LAB}:latest"):
+                raise
+        return self.make_lab()
+
+    def make_lab(self, progress: "Callable[[str], None] | None" = None) -> "ImageRecord":
+        """Make the image `lab` from this machine's own programs."""
+        from toolkit.image import embedded
+
+        return embedded.ensure(self.store, progress)
+
+    def list(self) -> "Sequence[ImageRecord]":
+        """Return all images, the newest first."""
+        return self.store.list()
+
+    def pull(
+        self, reference: str, *, progress: "Callable[[Progress], None] | None" = None, **options: Any
+    ) -> "ImageRecord":
+        """Fetch an image from its registry; see `toolkit.registry.client.pull`.
+
+        Raises:
+            RegistryError: it could not be fetched; nothing half-made is left.
+        """
+        if reference in (LAB, f"{LAB}:latest"):
+            return self.get(reference)
+        from toolkit.image.reference import parse_reference
+        from toolkit.registry.client import pull
+
+        return pull(parse_reference(reference), self.store, progress=progress, **options)
+
+    def tag(self, reference: str, new_name: str) -> None:
+        """Give an image one more name."""
+        from toolkit.image.reference import parse_reference
+
+        self.store.tag(parse_reference(new_name), self.get(reference).id)
+
+    def users(self) -> "Mapping[str, Sequence[str]]":
+        """Return the containers of each image: image id -> names."""
+        found: dict[str, tuple[str, ...]] = {}
+        for row in self._engine.state.list("container"):
+            image_id = row.doc["image_id"]
+            found[image_id] = (*found.get(image_id, ()), row.name or row.id)
+        return found

@@ -1,0 +1,206 @@
+"""Containers and the engine as Docker's API describes them: the documents behind inspect and info.
+
+See Also:
+    Docker Engine API 1.50, ContainerInspect and SystemInfo
+"""
+
+import os
+from typing import Any
+
+import toolkit
+from toolkit.core import clock
+from toolkit.engine import oci
+from toolkit.engine.container import RUNNING, Container, Status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.engine.engine import Engine
+    from toolkit.engine.options import ContainerOptions
+
+
+def container(engine: "Engine", one: Container) -> dict[str, Any]:
+    """Return what `docker inspect` shows of a container."""
+    doc, options, status = one.doc, one.options, one.read_status()
+    argv = oci.command(options, doc["image_config"])
+    directory = engine.paths.container(one.id)
+    return {
+        "Id": one.id,
+        "Created": doc["created"],
+        "Path": argv[0],
+        "Args": list(argv[1:]),
+        "State": _state(status),
+        "Image": doc["image_id"],
+        "ResolvConfPath": f"{directory}/resolv.conf",
+        "HostnamePath": f"{directory}/hostname",
+        "HostsPath": f"{directory}/hosts",
+        "LogPath": engine.paths.log(one.id),
+        "Name": f"/{one.name}",
+        "RestartCount": 0,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": _host_config(options, engine.cgroups.name(one.id)),
+        "GraphDriver": {
+            "Name": "overlay2",
+            "Data": {
+                "LowerDir": ":".join(engine.images.layer_path(diff_id) for diff_id in reversed(doc["diff_ids"])),
+                "UpperDir": f"{directory}/upper",
+                "WorkDir": f"{directory}/work",
+            },
+        },
+        "Mounts": [],
+        "Config": _config(one),
+        "NetworkSettings": _network_settings(one, status),
+    }
+
+
+def _state(status: Status) -> dict[str, Any]:
+    ended = status.exit
+    return {
+        "Status": status.state,
+        "Running": status.state == RUNNING,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": bool(ended and ended.oom_killed),
+        "Dead": False,
+        "Pid": status.pid,
+        "ExitCode": ended.code if ended else 0,
+        "Error": ended.error if ended else "",
+        "StartedAt": status.started_at or clock.ZERO,
+        "FinishedAt": ended.finished_at if ended else clock.ZERO,
+    }
+
+
+def _host_config(options: "ContainerOptions", cgroup: str) -> dict[str, Any]:
+    return {
+        "NetworkMode": options.network,
+        "AutoRemove": options.auto_remove,
+        "Binds": None,
+        "PortBindings": {},
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "LogConfig": {"Type": "json-file", "Config": {}},
+        "CapAdd": list(options.cap_add) or None,
+        "CapDrop": list(options.cap_drop) or None,
+        "CgroupnsMode": options.cgroupns_mode or "private",
+        "CgroupParent": os.path.dirname(cgroup),
+        "IpcMode": options.ipc_mode or "private",
+        "PidMode": options.pid_mode,
+        "UTSMode": options.uts_mode,
+        "UsernsMode": options.userns_mode,
+        "GroupAdd": list(options.group_add) or None,
+        "Privileged": options.privileged,
+        "ReadonlyRootfs": options.read_only,
+        "SecurityOpt": list(options.security_opt) or None,
+        "Sysctls": dict(options.sysctls) or None,
+        "Tmpfs": dict(options.tmpfs) or None,
+        "ShmSize": options.shm_size_bytes or 64 * 1024 * 1024,
+        "Init": options.init,
+        "Memory": options.memory_bytes,
+        "MemorySwap": options.memory_swap_bytes or 2 * options.memory_bytes,
+        "MemoryReservation": options.memory_reservation_bytes,
+        "NanoCpus": options.nano_cpus,
+        "CpuShares": options.cpu_shares,
+        "CpusetCpus": options.cpuset_cpus,
+        "CpusetMems": options.cpuset_mems,
+        "PidsLimit": options.pids_limit or None,
+        "OomScoreAdj": options.oom_score_adj,
+        "Ulimits": [{"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard} for limit in options.ulimits] or None,
+        "Runtime": "container-toolkit",
+    }
+
+
+def _config(one: Container) -> dict[str, Any]:
+    options, image = one.options, one.doc["image_config"]
+    hostname = options.hostname or one.short_id
+    entrypoint = options.entrypoint if options.entrypoint is not None else image.get("Entrypoint")
+    command = list(options.command)
+    if not command and options.entrypoint is None:
+        command = image.get("Cmd")
+    return {
+        "Hostname": hostname,
+        "Domainname": options.domainname,
+        "User": options.user or image.get("User") or "",
+        "AttachStdin": options.open_stdin and options.stdin_once,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": options.tty,
+        "OpenStdin": options.open_stdin,
+        "StdinOnce": options.stdin_once,
+        "Env": [
+            pair for pair in oci.environment(options, image, hostname) if not pair.startswith(("HOSTNAME=", "TERM="))
+        ],
+        "Cmd": command,
+        "Image": options.image,
+        "Volumes": image.get("Volumes"),
+        "WorkingDir": options.working_dir or image.get("WorkingDir") or "",
+        "Entrypoint": list(entrypoint) if entrypoint else None,
+        "Labels": {**(image.get("Labels") or {}), **options.labels},
+        "StopSignal": options.stop_signal or image.get("StopSignal") or "SIGTERM",
+        **({} if options.stop_timeout_s is None else {"StopTimeout": options.stop_timeout_s}),
+    }
+
+
+def _network_settings(one: Container, status: Status) -> dict[str, Any]:
+    mode = "none" if one.options.network == "default" else one.options.network
+    return {
+        "SandboxKey": f"/proc/{status.pid}/ns/net" if status.pid else "",
+        "Ports": {},
+        "IPAddress": "",
+        "Networks": {mode: {"IPAddress": "", "Gateway": "", "MacAddress": ""}},
+    }
+
+
+def info(engine: "Engine") -> dict[str, Any]:
+    """Return what `docker info` shows."""
+    everything = engine.containers.list(all=True)
+    running = sum(one.status == RUNNING for one in everything)
+    kernel = os.uname()
+    has = engine.cgroups.controllers
+    return {
+        "Containers": len(everything),
+        "ContainersRunning": running,
+        "ContainersPaused": 0,
+        "ContainersStopped": len(everything) - running,
+        "Images": len(engine.images.list()),
+        "Driver": "overlay2",
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": "2" if engine.cgroups.kind == "v2" else "1",
+        "CgroupLayout": engine.cgroups.kind,
+        "MemoryLimit": "memory" in has,
+        "SwapLimit": "memory" in has,
+        "CpuCfsPeriod": "cpu" in has,
+        "CpuCfsQuota": "cpu" in has,
+        "CPUShares": "cpu" in has,
+        "CPUSet": "cpuset" in has,
+        "PidsLimit": "pids" in has,
+        "Runtimes": {"container-toolkit": {"path": "container-toolkit"}},
+        "DefaultRuntime": "container-toolkit",
+        "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
+        "KernelVersion": kernel.release,
+        "OperatingSystem": _os_name(),
+        "OSType": "linux",
+        "Architecture": kernel.machine,
+        "NCPU": os.cpu_count(),
+        "MemTotal": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "Name": kernel.nodename,
+        "DockerRootDir": engine.paths.root,
+        "ServerVersion": toolkit.__version__,
+        "Warnings": [
+            f"WARNING: No {controller} limit support"
+            for controller in ("memory", "cpu", "pids", "cpuset")
+            if controller not in has
+        ],
+    }
+
+
+def _os_name() -> str:
+    try:
+        with open("/etc/os-release") as file:
+            pairs = dict(line.strip().partition("=")[::2] for line in file if "=" in line)
+    except FileNotFoundError:
+        return "Linux"
+    return pairs.get("PRETTY_NAME", "Linux").strip('"')

@@ -1,0 +1,252 @@
+"""Starting things: from a stored container to a request that the zygote's child carries out."""
+
+import functools
+import json
+import os
+import socket
+
+from toolkit.core.errors import ConflictError, NotFoundError
+from toolkit.engine import oci, users
+from toolkit.linux import lock, namespace, procfs
+from toolkit.runtime import plan as planner
+from toolkit.runtime.client import Session, Zygote
+from toolkit.runtime.request import Request
+from toolkit.runtime.spec import Config, Process
+from toolkit.storage import overlay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.engine.container import Container
+    from toolkit.engine.engine import Engine
+    from toolkit.engine.options import ContainerOptions, ExecOptions
+    from toolkit.runtime.steps import Step
+    from toolkit.storage.driver import RootFilesystem
+
+_HOSTS = """127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::\tip6-localnet
+ff00::\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
+_FILES = ("resolv.conf", "hostname", "hosts")
+
+
+class Launcher:
+    """Starts an engine's containers and execs."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self.zygote = Zygote(engine.paths.run)
+
+    def plan(self, container: "Container", *, console_size: tuple[int, int] | None = None) -> "tuple[Step, ...]":
+        """Return the steps of a start, without doing any of them."""
+        root = self._root_filesystem(container, volatile=container.options.auto_remove)
+        return self._plan(container, self._config(container, root, console_size), root)
+
+    def start(
+        self,
+        container: "Container",
+        *,
+        attach: bool,
+        trace: bool,
+        gated: bool,
+        console_size: tuple[int, int] | None,
+    ) -> Session:
+        """Have a monitor start the container; return the connection to it.
+
+        Raises:
+            ConflictError: someone else is starting it at this moment.
+            EngineError: its options cannot be planned.
+        """
+        paths, options = self._engine.paths, container.options
+        lock_fd = self._claim(container)
+        try:
+            directory = paths.container(container.id)
+            os.makedirs(directory, 0o710, exist_ok=True)
+            root = self._root_filesystem(container, volatile=options.auto_remove)
+            overlay.prepare(root)
+            self._engine.cgroups.prepare(container.id, oci.resources(options))
+            config = self._config(container, root, console_size)
+            self._write_files(container, directory, config)
+            request = Request(
+                id=container.id,
+                plan=self._plan(container, config, root),
+                tty=options.tty,
+                stdin=options.open_stdin,
+                stdin_once=options.stdin_once,
+                run_dir=container.run_dir,
+                log=paths.log(container.id),
+                exit_file=paths.exit_file(container.id),
+                cgroups=self._engine.cgroups.directories(container.id, oci.resources(options)),
+                kill_file=self._engine.cgroups.kill_file(container.id),
+                oom_file=self._engine.cgroups.oom_file(container.id),
+                trace=trace,
+                gated=gated,
+                foreground=attach,
+                successor=self._engine.remover(container.id) if options.auto_remove else (),
+            )
+            _unlink(paths.exit_file(container.id))
+            return self.zygote.start(request, lock_fd)
+        except BaseException:
+            os.rmdir(container.run_dir)
+            raise
+        finally:
+            os.close(lock_fd)
+
+    def _claim(self, container: "Container") -> int:
+        """Make and lock the run directory: from now on this start is the only one."""
+        while True:
+            try:
+                os.mkdir(container.run_dir, 0o700)
+            except FileExistsError:
+                self._engine.recovery.recover(container.id)
+                if os.path.isdir(container.run_dir):
+                    message = f"container {container.name} is being started or stopped by someone else"
+                    raise ConflictError(message, hint="try again") from None
+                continue
+            fd = lock.open_directory(container.run_dir)
+            lock.wait_lock(fd)
+            if os.fstat(fd).st_nlink > 0:
+                return fd
+            os.close(fd)
+
+    def _root_filesystem(self, container: "Container", *, volatile: bool) -> "RootFilesystem":
+        layers = [self._engine.images.layer_path(diff_id) for diff_id in container.doc["diff_ids"]]
+        return overlay.root_filesystem(layers, self._engine.paths.container(container.id), volatile=volatile)
+
+    def _config(self, container: "Container", root: "RootFilesystem", console_size: tuple[int, int] | None) -> Config:
+        options, image = container.options, container.doc["image_config"]
+        identity = users.resolve(
+            options.user or image.get("User") or "", functools.partial(overlay.read_text, root), options.group_add
+        )
+        directory = self._engine.paths.container(container.id)
+        place = oci.Place(
+            hostname=self._hostname(container),
+            files=tuple((f"{directory}/{name}", f"/etc/{name}") for name in _FILES),
+            cgroup=self._engine.cgroups.name(container.id),
+            joined=self._joined(options),
+        )
+        config = oci.config(options, image, identity, place)
+        if console_size is not None:
+            config["process"]["consoleSize"] = {"height": console_size[0], "width": console_size[1]}
+        return config
+
+    def _joined(self, options: "ContainerOptions") -> dict[str, str]:
+        """Return the namespaces that are another container's: kind -> path."""
+        found: dict[str, str] = {}
+        for kind, mode, proc_name in (
+            ("pid", options.pid_mode, "pid"),
+            ("ipc", options.ipc_mode, "ipc"),
+            ("uts", options.uts_mode, "uts"),
+            ("network", options.network, "net"),
+        ):
+            if mode.startswith("container:"):
+                other = self._engine.containers.get(mode.partition(":")[2])
+                pid = other.pid
+                if not pid:
+                    raise ConflictError(f"cannot join {kind} of {other.name}: it is not running", hint="start it first")
+                found[kind] = f"/proc/{pid}/ns/{proc_name}"
+        return found
+
+    @staticmethod
+    def _hostname(container: "Container") -> str:
+        options = container.options
+        if options.hostname:
+            return options.hostname
+        if options.network == "host" or options.uts_mode == "host":
+            return socket.gethostname()
+        return container.short_id
+
+    def _plan(self, container: "Container", config: Config, root: "RootFilesystem") -> "tuple[Step, ...]":
+        engine, options = self._engine, container.options
+        return planner.plan(
+            config,
+            overlay=planner.OverlayRoot(root.lower, root.upper, root.work, root.options, engine.paths.rootfs),
+            cgroup=engine.cgroups.place(container.id, oci.resources(options)),
+            seccomp=engine.seccomp_filter(options, config["process"]),
+        )
+
+    def _write_files(self, container: "Container", directory: str, config: Config) -> None:
+        """Write the files that are bound over the image's, and the bundle's config."""
+        is_host = container.options.network == "host"
+        contents = {
+            "hostname": self._hostname(container) + "\n",
+            "hosts": _read("/etc/hosts") if is_host else _HOSTS,
+            "resolv.conf": _read("/etc/resolv.conf"),
+            "config.json": json.dumps(config),
+        }
+        for name, text in contents.items():
+            with open(f"{directory}/{name}", "w") as file:
+                file.write(text)
+
+    def exec(
+        self, container: "Container", pid: int, options: "ExecOptions", *, console_size: tuple[int, int] | None
+    ) -> Session:
+        """Have a monitor run one more command in a running container."""
+        start_time = procfs.start_time(pid)
+        here = namespace.namespace_inodes()
+        try:
+            there = namespace.namespace_inodes(pid)
+        except OSError as exc:
+            raise ConflictError(f"container {container.name} is not running", hint="start it again") from exc
+        target = planner.ExecTarget(
+            pid,
+            start_time,
+            tuple(kind for kind in there if there[kind] != here.get(kind)),
+            self._engine.cgroups.place(container.id, oci.resources(container.options)).join_files,
+        )
+        process = self._exec_process(container, options)
+        if console_size is not None:
+            process["consoleSize"] = {"height": console_size[0], "width": console_size[1]}
+        request = Request(
+            id=container.id,
+            plan=planner.exec_plan(
+                process, target, seccomp=self._engine.seccomp_filter(self._exec_security(container, options), process)
+            ),
+            tty=options.tty,
+            stdin=options.open_stdin,
+            stdin_once=True,
+            foreground=True,
+        )
+        return self.zygote.start(request)
+
+    @staticmethod
+    def _exec_security(container: "Container", options: "ExecOptions") -> "ContainerOptions":
+        return container.options._replace(privileged=container.options.privileged or options.privileged)
+
+    def _exec_process(self, container: "Container", options: "ExecOptions") -> Process:
+        """An exec is the container's own process with another command, and what else was asked for."""
+        if not options.command:
+            raise NotFoundError("no exec command specified", hint="name one after the container")
+        base = container.options
+        root = self._root_filesystem(container, volatile=base.auto_remove)
+        image = container.doc["image_config"]
+        user = options.user or base.user or image.get("User") or ""
+        identity = users.resolve(user, functools.partial(overlay.read_text, root), base.group_add)
+        merged = self._exec_security(container, options)._replace(
+            entrypoint=(),
+            command=options.command,
+            tty=options.tty,
+            working_dir=options.working_dir or base.working_dir,
+            env=base.env + options.env,
+        )
+        return oci.process(merged, image, identity, self._hostname(container))
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # its first start
+
+
+__all__ = ["Launcher"]

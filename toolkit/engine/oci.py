@@ -1,0 +1,261 @@
+"""From a container's options and its image to the OCI config that the runtime takes; pure.
+
+The defaults are docker's (moby, oci/defaults.go): its mounts, its masked and
+read-only paths, its 14 capabilities, its environment.
+"""
+
+from typing import Any, NamedTuple
+
+from toolkit.core.errors import InvalidError
+from toolkit.linux import capability
+from toolkit.runtime.spec import OCI_VERSION, Config, Linux, Mount, Namespace, Process, Rlimit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.engine.options import ContainerOptions
+    from toolkit.engine.users import Identity
+    from toolkit.linux.cgroup.resources import Cpu, Device, Memory, Resources
+    from toolkit.runtime.spec import Capabilities
+
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SHM_BYTES = 64 * 1024 * 1024
+_MASKED = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+)
+_READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_HOST_MODES = {"ipc": "ipc_mode", "uts": "uts_mode", "pid": "pid_mode", "cgroup": "cgroupns_mode"}
+
+
+class Place(NamedTuple):
+    """What the config must know about this host."""
+
+    hostname: str
+    files: tuple[tuple[str, str], ...]
+    """Files of the engine's that are bound over the image's: source, destination."""
+    cgroup: str
+    joined: dict[str, str]
+    """Namespaces of other containers: kind as the OCI names it -> path."""
+
+
+def command(options: "ContainerOptions", image: dict[str, Any]) -> tuple[str, ...]:
+    """Return the program and its arguments.
+
+    Raises:
+        InvalidError: neither the image nor the user names one.
+    """
+    entrypoint = options.entrypoint
+    if entrypoint is None:
+        entrypoint = tuple(image.get("Entrypoint") or ())
+        arguments = options.command or tuple(image.get("Cmd") or ())
+    else:
+        arguments = options.command
+    argv = (*entrypoint, *arguments)
+    if not argv or not argv[0]:
+        raise InvalidError("no command specified", hint="name one after the image")
+    return argv
+
+
+def environment(options: "ContainerOptions", image: dict[str, Any], hostname: str, home: str = "") -> tuple[str, ...]:
+    """Return KEY=value pairs: docker's own, then the image's, then the user's; later ones win."""
+    pairs: dict[str, str] = {"PATH": _PATH.partition("=")[2], "HOSTNAME": hostname}
+    if options.tty:
+        pairs["TERM"] = "xterm"
+    for pair in image.get("Env") or ():
+        key, _, value = pair.partition("=")
+        pairs[key] = value
+    for pair in options.env:
+        key, sign, value = pair.partition("=")
+        if sign:
+            pairs[key] = value
+        else:
+            pairs.pop(key, None)
+    if home:
+        pairs.setdefault("HOME", home)
+    return tuple(f"{key}={value}" for key, value in pairs.items())
+
+
+def config(options: "ContainerOptions", image: dict[str, Any], identity: "Identity", place: Place) -> Config:
+    """Return the whole OCI config of a container.
+
+    Raises:
+        InvalidError: an option that means nothing.
+    """
+    linux: Linux = {
+        "namespaces": _namespaces(options, place),
+        "cgroupsPath": place.cgroup,
+        "resources": resources(options),
+        "maskedPaths": [] if options.privileged else list(_MASKED),
+        "readonlyPaths": [] if options.privileged else list(_READONLY),
+    }
+    sysctls = dict(options.sysctls)
+    if options.network != "host":
+        sysctls.setdefault("net.ipv4.ip_unprivileged_port_start", "0")
+        sysctls.setdefault("net.ipv4.ping_group_range", "0 2147483647")
+    if sysctls:
+        linux["sysctl"] = sysctls
+    document: Config = {
+        "ociVersion": OCI_VERSION,
+        "process": process(options, image, identity, place.hostname),
+        "root": {"path": "rootfs", "readonly": options.read_only},
+        "mounts": _mounts(options, place),
+        "linux": linux,
+    }
+    if options.uts_mode != "host":
+        document["hostname"] = place.hostname
+        if options.domainname:
+            document["domainname"] = options.domainname
+    return document
+
+
+def process(options: "ContainerOptions", image: dict[str, Any], identity: "Identity", hostname: str) -> Process:
+    """Return the config of the container's first process."""
+    made: Process = {
+        "terminal": options.tty,
+        "user": {"uid": identity.uid, "gid": identity.gid, "additionalGids": list(identity.groups)},
+        "args": list(command(options, image)),
+        "env": list(environment(options, image, hostname, identity.home)),
+        "cwd": options.working_dir or image.get("WorkingDir") or "/",
+        "capabilities": capabilities(options, is_root=identity.uid == 0),
+        "noNewPrivileges": no_new_privileges(options),
+    }
+    if options.oom_score_adj:
+        made["oomScoreAdj"] = options.oom_score_adj
+    limits: list[Rlimit] = [
+        {"type": f"RLIMIT_{limit.name.upper()}", "soft": limit.soft, "hard": limit.hard} for limit in options.ulimits
+    ]
+    if limits:
+        made["rlimits"] = limits
+    return made
+
+
+def capabilities(options: "ContainerOptions", *, is_root: bool) -> "Capabilities":
+    """Return the five sets: docker's default as changed by --cap-add, --cap-drop and --privileged.
+
+    The inheritable and ambient sets stay empty (CVE-2022-24769).
+    """
+    mask = capability.tweak(options.cap_add, options.cap_drop, privileged=options.privileged)
+    kept = capability.names(mask)
+    return {"bounding": kept, "effective": kept if is_root else [], "permitted": kept if is_root else []}
+
+
+def no_new_privileges(options: "ContainerOptions") -> bool:
+    """Tell whether --security-opt no-new-privileges was given."""
+    return any(
+        option in ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true")
+        for option in options.security_opt
+    )
+
+
+def _namespaces(options: "ContainerOptions", place: Place) -> list[Namespace]:
+    wanted: list[Namespace] = [{"type": "mount"}]
+    if options.network != "host":
+        wanted.append({"type": "network"})
+    for kind, field in _HOST_MODES.items():
+        if kind in place.joined:
+            wanted.append({"type": kind, "path": place.joined[kind]})
+        elif getattr(options, field) != "host":
+            wanted.append({"type": kind})
+    return wanted
+
+
+def resources(options: "ContainerOptions") -> "Resources":
+    """Return the OCI `linux.resources` of the limits that were asked for."""
+    made: Resources = {}
+    memory = _memory(options)
+    if memory:
+        made["memory"] = memory
+    cpu = _cpu(options)
+    if cpu:
+        made["cpu"] = cpu
+    if options.pids_limit > 0:
+        made["pids"] = {"limit": options.pids_limit}
+    if not options.privileged:
+        made["devices"] = list(_DEVICE_RULES)
+    return made
+
+
+def _memory(options: "ContainerOptions") -> "Memory":
+    made: Memory = {}
+    if options.memory_bytes:
+        made["limit"] = options.memory_bytes
+        made["swap"] = options.memory_swap_bytes or 2 * options.memory_bytes
+    if options.memory_reservation_bytes:
+        made["reservation"] = options.memory_reservation_bytes
+    return made
+
+
+def _cpu(options: "ContainerOptions") -> "Cpu":
+    made: Cpu = {}
+    if options.nano_cpus:
+        made["period"] = 100_000
+        made["quota"] = options.nano_cpus // 10_000
+    if options.cpu_shares:
+        made["shares"] = options.cpu_shares
+    if options.cpuset_cpus:
+        made["cpus"] = options.cpuset_cpus
+    if options.cpuset_mems:
+        made["mems"] = options.cpuset_mems
+    return made
+
+
+_OPEN_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2))
+"""null, zero, full, random, urandom, tty, console, ptmx."""
+_DEVICE_RULES: "list[Device]" = [
+    {"allow": False, "access": "rwm"},
+    {"allow": True, "type": "c", "access": "m"},
+    {"allow": True, "type": "b", "access": "m"},
+    {"allow": True, "type": "c", "major": 136, "access": "rwm"},
+]
+for _major, _minor in _OPEN_DEVICES:
+    _DEVICE_RULES.append({"allow": True, "type": "c", "major": _major, "minor": _minor, "access": "rwm"})
+
+
+def _mounts(options: "ContainerOptions", place: Place) -> list[Mount]:
+    shm = options.shm_size_bytes or _SHM_BYTES
+    sys_mode = "rw" if options.privileged else "ro"
+    plain = ["nosuid", "noexec", "nodev"]
+    made: list[Mount] = [
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": plain},
+        {
+            "destination": "/dev",
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
+        },
+        {
+            "destination": "/dev/pts",
+            "type": "devpts",
+            "source": "devpts",
+            "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        },
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*plain, sys_mode]},
+        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*plain, sys_mode]},
+        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": plain},
+    ]
+    if options.ipc_mode == "host":
+        made[-1] = {"destination": "/dev/mqueue", "type": "bind", "source": "/dev/mqueue", "options": ["rbind", *plain]}
+        made.append({"destination": "/dev/shm", "type": "bind", "source": "/dev/shm", "options": ["rbind", *plain]})
+    elif options.ipc_mode != "none":
+        size = f"size={shm}"
+        made.append(
+            {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*plain, "mode=1777", size]}
+        )
+    for source, destination in place.files:
+        made.append({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rprivate"]})
+    for path, text in sorted(options.tmpfs.items()):
+        if not path.startswith("/"):
+            raise InvalidError(f"invalid mount path: '{path}'", hint="a tmpfs needs an absolute path")
+        extra = [option for option in text.split(",") if option]
+        made.append({"destination": path, "type": "tmpfs", "source": "tmpfs", "options": [*plain, "mode=1777", *extra]})
+    return made

@@ -1,0 +1,76 @@
+"""From a user as people write it to the numbers that the kernel takes; looked up in the container's own files."""
+
+from typing import NamedTuple
+
+from toolkit.core.errors import InvalidError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Identity(NamedTuple):
+    """Who a process runs as."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+_MAX_ID = (1 << 32) - 2
+
+
+def resolve(user: str, read: "Callable[[str], str]", group_add: tuple[str, ...] = ()) -> Identity:
+    """Look up name, uid, name:group or uid:gid as docker does; empty is root.
+
+    Args:
+        user: as the user or the image wrote it.
+        read: returns the text of a file of the container, "" where there is none.
+        group_add: more groups, by name or gid.
+
+    Raises:
+        InvalidError: a name that /etc/passwd or /etc/group of the image does not have.
+    """
+    name, _, group = user.partition(":")
+    passwd = _rows(read("/etc/passwd"), 7)
+    entry = _find(passwd, name or "0")
+    if entry is None and not name.isdigit() and name:
+        raise InvalidError(
+            f"unable to find user {name}: no matching entries in passwd file", hint="use a name of the image, or a uid"
+        )
+    uid = int(entry[2]) if entry else int(name or 0)
+    home = entry[5] if entry and entry[5] else "/"
+    rows = _rows(read("/etc/group"), 4)
+    gid = _group(group, rows) if group else int(entry[3]) if entry else 0
+    groups = () if group or entry is None else tuple(int(row[2]) for row in rows if entry[0] in row[3].split(","))
+    added = tuple(_group(extra, rows) for extra in group_add)
+    for number in (uid, gid):
+        if number > _MAX_ID:
+            raise InvalidError(f"uids and gids must be in range 0-{_MAX_ID}: {number}", hint="use a smaller id")
+    return Identity(uid, gid, tuple(dict.fromkeys(groups + added)), home)
+
+
+def _rows(text: str, columns: int) -> list[list[str]]:
+    rows = [line.strip().split(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [row for row in rows if len(row) >= columns and row[2].isdigit() and (columns == 4 or row[3].isdigit())]
+
+
+def _find(rows: list[list[str]], name: str) -> list[str] | None:
+    """A name wins over a number, as in docker."""
+    for column in (0, 2):
+        for row in rows:
+            if row[column] == name:
+                return row
+    return None
+
+
+def _group(name: str, rows: list[list[str]]) -> int:
+    row = _find(rows, name)
+    if row is not None:
+        return int(row[2])
+    if name.isdigit():
+        return int(name)
+    raise InvalidError(
+        f"unable to find group {name}: no matching entries in group file", hint="use a name of the image, or a gid"
+    )

@@ -1,0 +1,1 @@
+"""System call filters: profiles, their compiler, and the call that installs the result."""

@@ -1,0 +1,208 @@
+"""How the engine reaches the zygote (to start something) and monitors (to attach to something)."""
+
+import errno
+import hashlib
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+from toolkit.core.errors import EngineError, StartError
+from toolkit.linux import lock
+from toolkit.runtime import channel, frames
+from toolkit.runtime.monitor import ATTACH_SOCKET
+from toolkit.runtime.request import Request
+from toolkit.runtime.zygote import LISTENER_FD
+from toolkit.trace import Event
+
+_SOURCE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_BACKLOG = 1024
+_UNREACHABLE = (errno.ECONNREFUSED, errno.ENOENT)
+
+
+class Session:
+    """A connection to a monitor: frames go in and out."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._reader = frames.FrameReader()
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for poll."""
+        return self._sock.fileno()
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """Wait for the next frame, (kind, content); None when the monitor has gone."""
+        while (received := self._reader.pop()) is None:
+            try:
+                data = self._sock.recv(256 * 1024)
+            except ConnectionResetError:
+                return None
+            if not data:
+                return None
+            self._reader.feed(data)
+        return received
+
+    def has_frame(self) -> bool:
+        """Tell whether `receive` would return at once although the socket has nothing to read."""
+        return self._reader.has_frame()
+
+    def send(self, kind: int, content: bytes) -> None:
+        """Send a frame; a monitor that is gone takes it silently, as a closed pipe would."""
+        try:
+            self._sock.sendall(frames.frame(kind, content))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the last frame, or its absence, tells how the container ended
+
+    def control(self, **message: object) -> None:
+        """Send a control message."""
+        self.send(frames.CONTROL, json.dumps(message).encode())
+
+    def close(self) -> None:
+        """Leave; the container goes on."""
+        self._sock.close()
+
+
+class MonitorLostError(StartError):
+    """The monitor died before it could say how the start went."""
+
+
+class Zygote:
+    """The zygote of one engine: found where it runs, started where it does not."""
+
+    def __init__(self, run_dir: str) -> None:
+        """Use the zygote whose socket lies in `run_dir`."""
+        self._run_dir = run_dir
+        self._name = f"zygote-{_fingerprint()}.sock"
+
+    def start(self, request: Request, lock_fd: int = -1) -> Session:
+        """Have a monitor carry out `request`; return the connection to it at once.
+
+        Args:
+            request: what to do.
+            lock_fd: the locked run directory, whose lock the monitor inherits.
+        """
+        sock = self._connect()
+        message = frames.control(request.to_json())
+        try:
+            if lock_fd >= 0:
+                sent = socket.send_fds(sock, [message], [lock_fd])
+                sock.sendall(message[sent:])
+            else:
+                sock.sendall(message)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the reader of the answer sees the same and knows what to do
+        return Session(sock)
+
+    def _connect(self) -> socket.socket:
+        try:
+            return _connect_in(self._run_dir, self._name)
+        except OSError as exc:
+            if exc.errno not in _UNREACHABLE:
+                raise
+        fd = os.open(f"{self._run_dir}/zygote.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            lock.wait_lock(fd)
+            try:
+                return _connect_in(self._run_dir, self._name)  # someone else was quicker
+            except OSError as exc:
+                if exc.errno not in _UNREACHABLE:
+                    raise
+            self._spawn()
+            return _connect_in(self._run_dir, self._name)
+        finally:
+            os.close(fd)
+
+    def _spawn(self) -> None:
+        """Start a zygote on a socket that is listening already: nobody has to wait for it."""
+        path = f"{self._run_dir}/{self._name}"
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass  # the usual case: none has run here
+        directory = lock.open_directory(self._run_dir)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            try:
+                mask = os.umask(0o177)
+                listener.bind(f"/proc/self/fd/{directory}/{self._name}")
+            finally:
+                os.umask(mask)
+                os.close(directory)
+            listener.listen(_BACKLOG)
+            program = (
+                f"import sys; sys.path.insert(0, {_SOURCE_ROOT!r}); from toolkit.runtime.zygote import main; main()"
+            )
+            log = f"{self._run_dir}/zygote.log"
+            os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", "-c", program, path],
+                _ENVIRONMENT,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                    (os.POSIX_SPAWN_DUP2, listener.fileno(), LISTENER_FD),
+                ],
+            )
+
+    def stop(self) -> None:
+        """Have the zygote leave: it goes when its socket is gone and something wakes it."""
+        try:
+            sock = _connect_in(self._run_dir, self._name)
+        except OSError as exc:
+            if exc.errno not in _UNREACHABLE:
+                raise
+            return
+        os.unlink(f"{self._run_dir}/{self._name}")
+        sock.close()
+
+
+def _connect_in(directory: str, name: str) -> socket.socket:
+    """Connect to a socket whose path may be too long for an address."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    fd = -1
+    try:
+        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        sock.connect(f"/proc/self/fd/{fd}/{name}")
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        if fd >= 0:
+            os.close(fd)
+    return sock
+
+
+def attach(container_run_dir: str, *, output: bool, stdin: bool) -> Session | None:
+    """Connect to the monitor of a running container; None if none listens there (any more)."""
+    try:
+        sock = _connect_in(container_run_dir, ATTACH_SOCKET)
+    except OSError as exc:
+        if exc.errno not in (*_UNREACHABLE, errno.ENOTDIR):
+            raise
+        return None
+    session = Session(sock)
+    session.control(op="attach", output=output, stdin=stdin)
+    return session
+
+
+def error_of(message: dict[str, Any]) -> EngineError:
+    """Return the error that a "failed" message tells of."""
+    return channel.error_of(message)
+
+
+def events_of(message: dict[str, Any]) -> list[Event]:
+    """Return the events of a "trace" message."""
+    return [Event.from_json(fields) for fields in message["events"]]
+
+
+def _fingerprint() -> str:
+    """Name the code that a zygote of ours would run: an older one must not serve a newer client."""
+    base = os.path.join(_SOURCE_ROOT, "toolkit")
+    digest = hashlib.sha256(f"{sys.version} {_SOURCE_ROOT}".encode())
+    for room in ("runtime", "runtime/steps", "linux", "trace", "core"):
+        entries = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(os.path.join(base, room)))
+        digest.update(repr([entry for entry in entries if entry[0].endswith(".py")]).encode())
+    return digest.hexdigest()[:8]

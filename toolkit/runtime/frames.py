@@ -1,0 +1,76 @@
+"""The stream between a monitor and whoever is attached: docker's multiplexed frames.
+
+Each frame is 8 bytes, [kind, 0, 0, 0, length as big-endian u32], and then the
+content.  Kinds 0 to 2 are docker's stdin, stdout and stderr, so an API server
+can pass them on unchanged; kind 4 is ours, a JSON object.
+
+From the client: the request that starts it all, then
+    {"op": "resize", "rows": 24, "columns": 80}, {"op": "close-stdin"},
+    {"op": "go"}, {"op": "abort"}         answers to a gate
+    {"op": "attach", "stdin": true, ...}  on a monitor's own socket
+
+From the monitor:
+    {"event": "gate", "step": 17}         waits before a step
+    {"event": "trace", "events": [...]}
+    {"event": "started", "pid": 4711, ...}
+    {"event": "failed", ...}              see channel.failure
+    {"event": "exited", "code": 0, ...}   the last frame
+
+See Also:
+    Docker Engine API, "Attach to a container", Stream format
+"""
+
+import json
+import struct
+from typing import Any
+
+STDIN = 0
+STDOUT = 1
+STDERR = 2
+CONTROL = 4
+HEADER = struct.Struct(">BxxxL")
+MAX_CONTENT = 64 * 1024 * 1024
+
+
+def frame(kind: int, content: bytes) -> bytes:
+    """Return one frame."""
+    return HEADER.pack(kind, len(content)) + content
+
+
+def control(message: dict[str, Any]) -> bytes:
+    """Return a frame of kind CONTROL."""
+    return frame(CONTROL, json.dumps(message).encode())
+
+
+class FrameReader:
+    """Takes bytes as they come and gives whole frames; no I/O in it."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes that have come in."""
+        self._buffer += data
+
+    def pop(self) -> tuple[int, bytes] | None:
+        """Take the next whole frame, as (kind, content), or None while there is none."""
+        if not self.has_frame():
+            return None
+        kind, length = HEADER.unpack_from(self._buffer)
+        end = HEADER.size + length
+        content = bytes(self._buffer[HEADER.size : end])
+        del self._buffer[:end]
+        return kind, content
+
+    def has_frame(self) -> bool:
+        """Tell whether `pop` would return a frame.
+
+        Raises:
+            ValueError: a frame claims more than MAX_CONTENT.
+        """
+        if len(self._buffer) < HEADER.size:
+            return False
+        length: int = HEADER.unpack_from(self._buffer)[1]
+        if length > MAX_CONTENT:
+            raise ValueError(f"a frame of {length} bytes")
+        return len(self._buffer) >= HEADER.size + length

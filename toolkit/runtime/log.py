@@ -1,0 +1,65 @@
+"""The log of a container: one JSON object a line, as docker's json-file driver writes it."""
+
+import json
+import os
+
+from toolkit.core import clock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_LINE_BYTES = 16 * 1024
+"""A longer line is written in parts, as docker does."""
+
+
+class LogWriter:
+    """Turns chunks of output into lines with stream and time."""
+
+    def __init__(self, path: str) -> None:
+        """Open (or continue) the log at `path`."""
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._partial: dict[str, bytes] = {}
+
+    def write(self, stream: str, chunk: bytes) -> None:
+        """Log a chunk that the container wrote to "stdout" or "stderr"."""
+        pending = self._partial.pop(stream, b"") + chunk
+        lines = pending.split(b"\n")
+        last = lines.pop()
+        moment = clock.now()
+        entries = [_entry(stream, line + b"\n", moment) for line in lines]
+        while len(last) >= MAX_LINE_BYTES:
+            entries.append(_entry(stream, last[:MAX_LINE_BYTES], moment))
+            last = last[MAX_LINE_BYTES:]
+        if last:
+            self._partial[stream] = last
+        if entries:
+            os.write(self._fd, b"".join(entries))
+
+    def close(self) -> None:
+        """Write what has no line end yet, and close."""
+        for stream, rest in self._partial.items():
+            os.write(self._fd, _entry(stream, rest, clock.now()))
+        os.close(self._fd)
+
+
+def _entry(stream: str, line: bytes, moment: str) -> bytes:
+    text = json.dumps(line.decode(errors="replace"), ensure_ascii=False)
+    return f'{{"log":{text},"stream":"{stream}","time":"{moment}"}}\n'.encode(errors="replace")
+
+
+def read_entries(path: str, offset: int = 0) -> "Iterator[tuple[dict[str, str], int]]":
+    """Yield the whole entries of a log from `offset` on, each with the offset behind it.
+
+    A line that is only half written yet is left for the next call.
+    """
+    with open(path, "rb") as log:
+        log.seek(offset)
+        for line in log:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            try:
+                yield json.loads(line), offset
+            except ValueError:
+                continue  # a line cut short by a full disk or a crash of the machine

@@ -1,0 +1,319 @@
+"""The monitor's eternal life: carrying bytes between a container and those who are attached.
+
+One poll loop, no threads.  A reader that is slow slows the container down once
+its buffer is full; a reader that is gone is forgotten; the log gets everything.
+"""
+
+import errno
+import json
+import os
+import select
+import socket
+from typing import Any
+
+from toolkit.linux import pty
+from toolkit.runtime import frames
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolkit.runtime.log import LogWriter
+
+_CHUNK = 64 * 1024
+_MAX_BUFFER = 1024 * 1024
+_FLUSH_TIMEOUT_MS = 5000
+_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
+_STREAM_NAMES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
+
+
+class Peer:
+    """Someone attached: a socket, what came in and what is still to go out."""
+
+    def __init__(self, sock: socket.socket, reader: frames.FrameReader, *, output: bool, stdin: bool) -> None:
+        sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.reader = reader
+        self.out = bytearray()
+        self.output = output
+        self.stdin = stdin
+
+    def send(self, data: bytes) -> bool:
+        """Send what fits now and keep the rest; tell whether the peer is still there."""
+        self.out += data
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Send more of what is kept."""
+        try:
+            while self.out:
+                del self.out[: self.sock.send(self.out)]
+        except BlockingIOError:
+            pass
+        except OSError as exc:
+            if exc.errno not in (errno.EPIPE, errno.ECONNRESET):
+                raise
+            return False
+        return True
+
+
+class Relay:
+    """The descriptors of one container, and the loop over them."""
+
+    def __init__(self, log: "LogWriter | None", *, stdin_once: bool) -> None:
+        self._poll = select.poll()
+        self._log = log
+        self._stdin_once = stdin_once
+        self._outputs: dict[int, int] = {}
+        self._stdin_fd = -1
+        self._stdin_buffer = bytearray()
+        self._stdin_closing = False
+        self._master_fd = -1
+        self._listener: socket.socket | None = None
+        self._peers: dict[int, Peer] = {}
+        self._paused = False
+
+    def add_output(self, fd: int, kind: int) -> None:
+        """Carry what can be read from `fd` as stdout or stderr."""
+        os.set_blocking(fd, False)
+        self._outputs[fd] = kind
+        self._poll.register(fd, select.POLLIN)
+
+    def set_stdin(self, fd: int) -> None:
+        """Carry what peers send as stdin to `fd`."""
+        os.set_blocking(fd, False)
+        self._stdin_fd = fd
+
+    def set_terminal(self, master_fd: int) -> None:
+        """Use a terminal's master for all three streams."""
+        self._master_fd = master_fd
+        self.add_output(master_fd, frames.STDOUT)
+        self._stdin_fd = master_fd
+
+    def listen(self, listener: socket.socket) -> None:
+        """Let others attach through `listener`."""
+        self._listener = listener
+        listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self._poll.register(listener.fileno(), select.POLLIN)
+
+    def add_peer(self, peer: Peer, greeting: bytes = b"") -> None:
+        """Attach someone, who may have sent something already."""
+        self._peers[peer.fd] = peer
+        self._poll.register(peer.fd, select.POLLIN)
+        if peer.send(greeting):
+            self._watch(peer)
+            self._take_frames(peer)
+        else:
+            self._drop(peer)
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether anyone is attached."""
+        return bool(self._peers)
+
+    def run(self, pidfd: int) -> None:
+        """Carry bytes until the process behind `pidfd` has ended and its output is read."""
+        self._poll.register(pidfd, select.POLLIN)
+        while not self._step(pidfd):
+            pass
+        self._poll.unregister(pidfd)
+        self._drain()
+
+    def _step(self, pidfd: int) -> bool:
+        ended = False
+        for fd, events in self._poll.poll():
+            if fd == pidfd:
+                ended = True
+            elif fd in self._outputs and events & _READABLE:
+                self._read_output(fd)
+            elif self._listener is not None and fd == self._listener.fileno():
+                self._accept()
+            elif fd in self._peers:
+                self._serve(self._peers[fd], events)
+            if fd == self._stdin_fd and events & (select.POLLOUT | select.POLLERR):
+                self._write_stdin()
+        return ended
+
+    def _drain(self) -> None:
+        """Read what the container wrote last; do not wait for others who hold its pipes."""
+        for fd in list(self._outputs):
+            while fd in self._outputs and self._read_output(fd):
+                self._wait_for_slow_peers()
+
+    def _read_output(self, fd: int) -> bool:
+        kind = self._outputs[fd]
+        try:
+            chunk = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            if exc.errno != errno.EIO:  # a terminal whose last slave is closed
+                raise
+            chunk = b""
+        if not chunk:
+            self._forget_output(fd)
+            return False
+        if self._log is not None:
+            self._log.write(_STREAM_NAMES[kind], chunk)
+        data = frames.frame(kind, chunk)
+        for peer in [peer for peer in self._peers.values() if peer.output]:
+            if peer.send(data):
+                self._watch(peer)
+            else:
+                self._drop(peer)
+        self._pace()
+        return True
+
+    def _forget_output(self, fd: int) -> None:
+        del self._outputs[fd]
+        self._poll.unregister(fd)
+        if fd != self._master_fd:
+            os.close(fd)
+
+    def _pace(self) -> None:
+        """Stop reading from the container while a peer's buffer is full; go on when it has room."""
+        full = any(len(peer.out) > _MAX_BUFFER for peer in self._peers.values())
+        if full != self._paused:
+            self._paused = full
+            for fd in self._outputs:
+                self._poll.modify(fd, 0 if full else select.POLLIN)
+
+    def _wait_for_slow_peers(self) -> None:
+        while self._paused:
+            ready = self._poll.poll(_FLUSH_TIMEOUT_MS)
+            peers = [(self._peers[fd], events) for fd, events in ready if fd in self._peers]
+            if not peers:
+                for peer in [peer for peer in self._peers.values() if len(peer.out) > _MAX_BUFFER]:
+                    self._drop(peer)
+            for peer, events in peers:
+                self._serve(peer, events)
+
+    def _watch(self, peer: Peer) -> None:
+        self._poll.modify(peer.fd, select.POLLIN | (select.POLLOUT if peer.out else 0))
+
+    def _drop(self, peer: Peer) -> None:
+        if self._peers.pop(peer.fd, None) is None:
+            return
+        self._poll.unregister(peer.fd)
+        peer.sock.close()
+        self._pace()
+        if peer.stdin and self._stdin_once:
+            self.close_stdin()
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            sock, _address = self._listener.accept()
+        except BlockingIOError:
+            return
+        self.add_peer(Peer(sock, frames.FrameReader(), output=False, stdin=False))
+
+    def _serve(self, peer: Peer, events: int) -> None:
+        if events & select.POLLOUT:
+            if not peer.flush():
+                self._drop(peer)
+                return
+            self._watch(peer)
+            self._pace()
+        if events & _READABLE:
+            self._read_peer(peer)
+
+    def _read_peer(self, peer: Peer) -> None:
+        try:
+            data = peer.sock.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if data:
+            peer.reader.feed(data)
+            self._take_frames(peer)
+        else:
+            self._drop(peer)
+
+    def _take_frames(self, peer: Peer) -> None:
+        try:
+            while (received := peer.reader.pop()) is not None:
+                kind, content = received
+                if kind == frames.STDIN and peer.stdin:
+                    self._stdin_buffer += content
+                    self._write_stdin()
+                elif kind == frames.CONTROL:
+                    self._obey(peer, json.loads(content))
+        except (ValueError, KeyError):  # not our protocol
+            self._drop(peer)
+
+    def _obey(self, peer: Peer, message: dict[str, Any]) -> None:
+        operation = message.get("op")
+        if operation == "resize" and self._master_fd >= 0:
+            pty.set_window_size(self._master_fd, int(message["rows"]), int(message["columns"]))
+        elif operation == "close-stdin" and peer.stdin:
+            self._stdin_closing = True
+            self._write_stdin()
+        elif operation == "attach":
+            peer.output = bool(message.get("output", True))
+            peer.stdin = bool(message.get("stdin", False))
+
+    def _write_stdin(self) -> None:
+        if self._stdin_fd < 0:
+            self._stdin_buffer.clear()
+            return
+        try:
+            while self._stdin_buffer:
+                del self._stdin_buffer[: os.write(self._stdin_fd, self._stdin_buffer[:_CHUNK])]
+        except BlockingIOError:
+            pass
+        except OSError as exc:
+            if exc.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            self._stdin_buffer.clear()
+        self._watch_stdin()
+        if self._stdin_closing and not self._stdin_buffer:
+            self.close_stdin()
+
+    def _watch_stdin(self) -> None:
+        """Ask to be woken when stdin takes more, only while there is more."""
+        wanted = select.POLLOUT if self._stdin_buffer else 0
+        if self._stdin_fd in self._outputs:
+            self._poll.modify(self._stdin_fd, wanted | (0 if self._paused else select.POLLIN))
+        elif wanted:
+            self._poll.register(self._stdin_fd, wanted)
+        else:
+            self._unregister(self._stdin_fd)
+
+    def _unregister(self, fd: int) -> None:
+        try:
+            self._poll.unregister(fd)
+        except KeyError:
+            pass  # it was not being watched
+
+    def close_stdin(self) -> None:
+        """End the container's stdin; a terminal has no end, so there its reader sees Ctrl-D."""
+        if self._stdin_fd < 0:
+            return
+        if self._stdin_fd == self._master_fd:
+            self._stdin_fd = -1
+            return
+        self._unregister(self._stdin_fd)
+        os.close(self._stdin_fd)
+        self._stdin_fd = -1
+
+    def say_goodbye(self, last_frame: bytes) -> None:
+        """Send a last frame to everyone and wait, not for ever, until they have it."""
+        for peer in list(self._peers.values()):
+            if not peer.send(last_frame):
+                self._drop(peer)
+                continue
+            while peer.out:
+                waiting = select.poll()
+                waiting.register(peer.fd, select.POLLOUT)
+                if not waiting.poll(_FLUSH_TIMEOUT_MS) or not peer.flush():
+                    break
+
+    def close(self, callback: "Callable[[], None] | None" = None) -> None:
+        """Close what is still open."""
+        if self._log is not None:
+            self._log.close()
+        if callback is not None:
+            callback()

@@ -1,0 +1,59 @@
+"""What a monitor is asked to do: the first frame of a connection to the zygote."""
+
+from typing import Any, NamedTuple
+
+from toolkit.runtime import steps
+
+
+class Request(NamedTuple):
+    """Carry out a plan and look after the process that comes of it."""
+
+    id: str
+    """The container's id, or an exec's: for the process name and the messages."""
+    plan: "tuple[steps.Step, ...]"
+    tty: bool = False
+    stdin: bool = False
+    """Keep stdin open for those who attach; else it is /dev/null."""
+    stdin_once: bool = False
+    """Close stdin when the first one who is attached with it leaves."""
+    run_dir: str = ""
+    """Where the container's runtime files lie while it runs; empty for an exec."""
+    log: str = ""
+    """Path of the log; empty: none is kept."""
+    exit_file: str = ""
+    """Path for the exit record; empty: none is kept."""
+    cgroups: tuple[str, ...] = ()
+    """The container's cgroup directories, removed at its end."""
+    kill_file: str = ""
+    """cgroup.kill of the container, where this kernel has it."""
+    oom_file: str = ""
+    """Where the kernel counts out-of-memory kills of the container's cgroup."""
+    trace: bool = False
+    gated: bool = False
+    foreground: bool = False
+    """Whoever asks is also attached; it is the only one until it has left."""
+    successor: tuple[str, ...] = ()
+    """A command that the monitor becomes at the end if nobody is attached then (removal of --rm)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return self._asdict() | {"plan": steps.to_json(self.plan)}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Request":
+        """Make a request of what `to_json` returned."""
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in document.items()
+        }
+        return cls(**fields | {"plan": steps.from_json(document["plan"])})
+
+
+class ExitRecord(NamedTuple):
+    """How a container ended; a small JSON file that outlives everything."""
+
+    code: int
+    """What the process returned, or 128 + the signal's number."""
+    oom_killed: bool
+    started_at: str
+    finished_at: str
+    error: str = ""

@@ -1,0 +1,145 @@
+"""The OCI runtime configuration (config.json), as typed dictionaries.
+
+The names are the specification's own, so a document needs no translation: what
+`json.load` returns is the value that the planner reads.  Inside the engine
+these types are trusted; a document that comes from outside is checked at the
+border where it comes in.
+
+See Also:
+    github.com/opencontainers/runtime-spec, config.md and config-linux.md, 1.2.1
+"""
+
+from typing import Any, TypedDict
+
+from toolkit.linux.cgroup.resources import Resources
+
+OCI_VERSION = "1.2.1"
+
+
+class User(TypedDict, total=False):
+    """Who the process runs as; ids as seen inside the container."""
+
+    uid: int
+    gid: int
+    umask: int
+    additionalGids: list[int]
+
+
+class Capabilities(TypedDict, total=False):
+    """The five sets, as CAP_* names."""
+
+    bounding: list[str]
+    effective: list[str]
+    inheritable: list[str]
+    permitted: list[str]
+    ambient: list[str]
+
+
+class Rlimit(TypedDict):
+    """A resource limit."""
+
+    type: str
+    soft: int
+    hard: int
+
+
+class ConsoleSize(TypedDict):
+    """A terminal's size in characters."""
+
+    height: int
+    width: int
+
+
+class Process(TypedDict, total=False):
+    """The container's process."""
+
+    terminal: bool
+    consoleSize: ConsoleSize
+    user: User
+    args: list[str]
+    env: list[str]
+    cwd: str
+    capabilities: Capabilities
+    rlimits: list[Rlimit]
+    noNewPrivileges: bool
+    oomScoreAdj: int
+
+
+class Root(TypedDict, total=False):
+    """The container's root file system."""
+
+    path: str
+    readonly: bool
+
+
+class Mount(TypedDict, total=False):
+    """One additional mount."""
+
+    destination: str
+    type: str
+    source: str
+    options: list[str]
+
+
+class Namespace(TypedDict, total=False):
+    """A namespace to make, or with `path` to join."""
+
+    type: str
+    path: str
+
+
+class IDMapping(TypedDict):
+    """A range of ids of the container and where it lies on the host."""
+
+    containerID: int
+    hostID: int
+    size: int
+
+
+class TimeOffset(TypedDict, total=False):
+    """How far a clock of a time namespace is ahead."""
+
+    secs: int
+    nanosecs: int
+
+
+class Device(TypedDict, total=False):
+    """A device node to make."""
+
+    type: str
+    path: str
+    major: int
+    minor: int
+    fileMode: int
+    uid: int
+    gid: int
+
+
+class Linux(TypedDict, total=False):
+    """What is particular to Linux."""
+
+    namespaces: list[Namespace]
+    uidMappings: list[IDMapping]
+    gidMappings: list[IDMapping]
+    timeOffsets: dict[str, TimeOffset]
+    devices: list[Device]
+    cgroupsPath: str
+    resources: Resources
+    rootfsPropagation: str
+    seccomp: dict[str, Any]
+    sysctl: dict[str, str]
+    maskedPaths: list[str]
+    readonlyPaths: list[str]
+
+
+class Config(TypedDict, total=False):
+    """A whole config.json."""
+
+    ociVersion: str
+    process: Process
+    root: Root
+    hostname: str
+    domainname: str
+    mounts: list[Mount]
+    linux: Linux
+    annotations: dict[str, str]

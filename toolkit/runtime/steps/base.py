@@ -1,0 +1,90 @@
+"""What a step is.
+
+A step is a small frozen value, a NamedTuple, so that a plan can be printed,
+compared and sent to another process.  It knows how to do itself (`apply`), how
+strace would print what it does (`calls`), and why it is there (`about`).
+
+Invariant: a step imports nothing when it is applied: after pivot_root the files of
+this program cannot be seen any more.
+
+Invariant: the same tuple of steps is executed by `run`, printed by `--dry-run`,
+timed by `--explain` and walked by `step`.  There is no other description of
+how a container is made.
+"""
+
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolkit.runtime.context import Context
+
+MONITOR = "monitor"
+INIT = "init"
+
+
+class Step(Protocol):
+    """One step of a plan: a NamedTuple with these two methods, registered by `step`."""
+
+    def calls(self) -> tuple[str, ...]:
+        """Return the calls it makes, as strace would print them."""
+        ...
+
+    def apply(self, context: "Context") -> None:
+        """Do it.
+
+        Raises:
+            EngineError: it could not be done; the plan ends here.
+        """
+        ...
+
+
+class About(NamedTuple):
+    """What is to be said of a kind of step."""
+
+    actor: str
+    """Which process does it: MONITOR, from outside, or INIT, the container's own first process."""
+    phase: str
+    """Which part of the work it belongs to, one word: "cgroup", "namespace", "rootfs", ..."""
+    why: str
+    """One sentence for a learner."""
+    see: str
+    """Its man page or section of a specification."""
+
+
+_KINDS: "dict[str, Callable[..., Step]]" = {}
+_ABOUT: dict[type, About] = {}
+_S = TypeVar("_S", bound="Callable[..., Step]")
+
+
+def step(actor: str, phase: str, *, why: str, see: str) -> "Callable[[_S], _S]":
+    """Register a class of step: under its name, so that a plan can travel as JSON, and with what is said of it."""
+
+    def register(kind: _S) -> _S:
+        _KINDS[kind.__name__] = kind
+        _ABOUT[cast("type", kind)] = About(actor, phase, why, see)
+        return kind
+
+    return register
+
+
+def about(one: Step) -> About:
+    """Return what is to be said of a step; one that was made for a purpose says that."""
+    known = _ABOUT[type(one)]
+    purpose = getattr(one, "purpose", "")
+    return known._replace(why=purpose) if purpose else known
+
+
+def to_json(plan: "tuple[Step, ...]") -> list[list[Any]]:
+    """Return a plan as JSON arrays: a step's name, then its fields."""
+    return [[type(item).__name__, *cast("tuple[object, ...]", item)] for item in plan]
+
+
+def from_json(rows: list[list[Any]]) -> "tuple[Step, ...]":
+    """Make the plan that `to_json` was given."""
+    return tuple(_KINDS[row[0]](*map(_frozen, row[1:])) for row in rows)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

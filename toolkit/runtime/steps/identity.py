@@ -1,0 +1,131 @@
+"""Steps that make the process who it should be: limits, directory, user."""
+
+import errno
+import os
+from typing import NamedTuple
+
+from toolkit.core.errors import StartError
+from toolkit.linux import capability, file, keyring, process
+from toolkit.linux.flags import quoted
+from toolkit.runtime.steps.base import INIT, step
+from toolkit.trace import span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.runtime.context import Context
+
+
+@step(
+    INIT,
+    "identity",
+    why="Older than cgroups, and for one process each: how many files it may open, how large its stack grows.",
+    see="setrlimit(2)",
+)
+class SetRlimits(NamedTuple):
+    """Limit the process's own resources."""
+
+    limits: tuple[tuple[str, int, int], ...]
+
+    def calls(self) -> tuple[str, ...]:
+        return tuple(
+            f"prlimit64(0, {name}, {{rlim_cur={soft}, rlim_max={hard}}}, NULL)" for name, soft, hard in self.limits
+        )
+
+    def apply(self, context: "Context") -> None:
+        for name, soft, hard in self.limits:
+            process.setrlimit(name, soft, hard)
+
+
+@step(
+    INIT,
+    "identity",
+    why="The higher the score, the sooner this container goes when the whole machine is short of memory.",
+    see="proc_pid_oom_score_adj(5)",
+)
+class SetOomScore(NamedTuple):
+    """Tell the kernel how willingly to kill this process when memory runs out."""
+
+    value: int
+
+    def calls(self) -> tuple[str, ...]:
+        return (f'write("/proc/self/oom_score_adj", "{self.value}")',)
+
+    def apply(self, context: "Context") -> None:
+        file.write_text("/proc/self/oom_score_adj", str(self.value))
+
+
+@step(
+    INIT,
+    "security",
+    why="Keys are not namespaced: without a new session keyring the process could read those of whoever started it.",
+    see="keyctl(2), session-keyring(7)",
+)
+class JoinKeyring(NamedTuple):
+    """Start a session keyring of the container's own."""
+
+    name: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"keyctl(KEYCTL_JOIN_SESSION_KEYRING, {quoted(self.name)})",)
+
+    def apply(self, context: "Context") -> None:
+        keyring.join_session(self.name)
+
+
+@step(INIT, "identity", why="The program starts where the image or --workdir says.", see="chdir(2)")
+class ChangeDirectory(NamedTuple):
+    """Go to the working directory, made where the image lacks it."""
+
+    path: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"chdir({quoted(self.path)})",)
+
+    def apply(self, context: "Context") -> None:
+        try:
+            file.chdir(self.path)
+        except OSError as exc:
+            if exc.errno == errno.ENOTDIR:
+                raise StartError(
+                    f"the working directory {self.path} is not a directory", hint="choose another"
+                ) from exc
+            if exc.errno != errno.ENOENT:
+                raise
+            with span("file.mkdir", f"mkdir({quoted(self.path)}, 0755)", {errno.EROFS: "the root is read-only"}):
+                os.makedirs(self.path, 0o755, exist_ok=True)
+            file.chdir(self.path)
+
+
+@step(
+    INIT,
+    "identity",
+    why="The groups first and the user last: after the change of user the others are no longer allowed.",
+    see="setresuid(2), credentials(7)",
+)
+class SetUser(NamedTuple):
+    """Become the user that the program runs as."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    umask: int
+    keep_capabilities: bool
+
+    def calls(self) -> tuple[str, ...]:
+        listed = ", ".join(map(str, self.groups))
+        ids = (
+            f"setgroups({len(self.groups)}, [{listed}])",
+            f"setresgid({self.gid}, {self.gid}, {self.gid})",
+            f"setresuid({self.uid}, {self.uid}, {self.uid})",
+        )
+        return (f"umask(0{self.umask:o})", *ids)
+
+    def apply(self, context: "Context") -> None:
+        if self.keep_capabilities:
+            capability.set_keepcaps(True)
+        process.umask(self.umask)
+        process.setgroups(self.groups)
+        process.setresgid(self.gid)
+        process.setresuid(self.uid)
+        if self.keep_capabilities:
+            capability.set_keepcaps(False)

@@ -1,0 +1,248 @@
+"""Steps that make and join namespaces."""
+
+import os
+import socket
+from typing import NamedTuple
+
+from toolkit.core.errors import StartError
+from toolkit.linux import file, namespace, netdevice, process, procfs
+from toolkit.runtime.steps.base import INIT, MONITOR, step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.runtime.context import Context
+
+
+@step(
+    MONITOR,
+    "namespace",
+    why="The child sees its own process ids, mounts, network and names from its first instruction on.",
+    see="clone3(2), namespaces(7)",
+)
+class Clone(NamedTuple):
+    """Fork the process that becomes the container's init, into new namespaces."""
+
+    flags: int
+
+    def calls(self) -> tuple[str, ...]:
+        flags = namespace.clone_flags_text(self.flags | namespace.CLONE_PIDFD)
+        return (f"clone3({{flags={flags}, exit_signal=SIGCHLD}}, 88)",)
+
+    def apply(self, context: "Context") -> None:
+        context.mine, context.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid, pidfd = namespace.clone3(self.flags)
+        if pid == 0:
+            context.become_init()
+        else:
+            context.become_parent(pid, pidfd)
+
+
+@step(
+    MONITOR,
+    "namespace",
+    why="Until they are mapped, every id in a new user namespace is the overflow id 65534.",
+    see="user_namespaces(7)",
+)
+class WriteIdMaps(NamedTuple):
+    """Say which ids of the host the ids of the new user namespace are."""
+
+    uid_map: str
+    gid_map: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f'write("/proc/PID/uid_map", "{self.uid_map}")', f'write("/proc/PID/gid_map", "{self.gid_map}")')
+
+    def apply(self, context: "Context") -> None:
+        file.write_text(f"/proc/{context.pid}/uid_map", self.uid_map, "namespace.idmap")
+        file.write_text(f"/proc/{context.pid}/gid_map", self.gid_map, "namespace.idmap")
+
+
+@step(
+    INIT,
+    "namespace",
+    why="Only root of the user namespace may set up the container's other namespaces.",
+    see="user_namespaces(7)",
+)
+class BecomeNamespaceRoot(NamedTuple):
+    """Take uid 0 and gid 0 of the new user namespace."""
+
+    def calls(self) -> tuple[str, ...]:
+        return ("setresgid(0, 0, 0)", "setresuid(0, 0, 0)", "setgroups(0, [])")
+
+    def apply(self, context: "Context") -> None:
+        process.setresgid(0)
+        process.setresuid(0)
+        process.setgroups(())
+
+
+@step(
+    MONITOR,
+    "namespace",
+    why="The offsets must be written before the first process enters; monotonic and boottime then start elsewhere.",
+    see="time_namespaces(7)",
+)
+class UnshareTime(NamedTuple):
+    """Give the child, when it is cloned, clocks of its own."""
+
+    offsets: tuple[tuple[str, int, int], ...]
+
+    def calls(self) -> tuple[str, ...]:
+        lines = "".join(f"{clock} {secs} {nanosecs}\\n" for clock, secs, nanosecs in self.offsets)
+        return ("unshare(CLONE_NEWTIME)", f'write("/proc/self/timens_offsets", "{lines}")')
+
+    def apply(self, context: "Context") -> None:
+        namespace.unshare(namespace.CLONE_NEWTIME)
+        if self.offsets:
+            lines = "".join(f"{clock} {secs} {nanosecs}\n" for clock, secs, nanosecs in self.offsets)
+            file.write_text("/proc/self/timens_offsets", lines, "namespace.time")
+
+
+@step(
+    INIT,
+    "namespace",
+    why="After joining its cgroup: the namespace's root is where the process is at this moment.",
+    see="cgroup_namespaces(7)",
+)
+class UnshareCgroup(NamedTuple):
+    """Make the cgroup that init is in the root of all it can see of the tree."""
+
+    def calls(self) -> tuple[str, ...]:
+        return ("unshare(CLONE_NEWCGROUP)",)
+
+    def apply(self, context: "Context") -> None:
+        namespace.unshare(namespace.CLONE_NEWCGROUP)
+
+
+@step(INIT, "namespace", why="This container shares the namespace with another, or with the host.", see="setns(2)")
+class JoinNamespace(NamedTuple):
+    """Enter a namespace that exists, by its path."""
+
+    kind: str
+    path: str
+
+    def calls(self) -> tuple[str, ...]:
+        flag = namespace.clone_flags_text(namespace.KINDS[self.kind])
+        return (f'openat(AT_FDCWD, "{self.path}", O_RDONLY|O_CLOEXEC)', f"setns(FD, {flag})")
+
+    def apply(self, context: "Context") -> None:
+        fd = file.open_file(self.path, os.O_RDONLY)
+        try:
+            namespace.setns(fd, namespace.KINDS[self.kind])
+        finally:
+            os.close(fd)
+
+
+@step(
+    MONITOR,
+    "namespace",
+    why="A process never changes its own pid namespace (or clocks): only its children are born in another.",
+    see="setns(2), pid_namespaces(7), time_namespaces(7)",
+)
+class JoinForChildren(NamedTuple):
+    """Have the next child be born in a namespace that exists, by its path."""
+
+    kind: str
+    path: str
+
+    def calls(self) -> tuple[str, ...]:
+        return JoinNamespace(self.kind, self.path).calls()
+
+    def apply(self, context: "Context") -> None:
+        JoinNamespace(self.kind, self.path).apply(context)
+
+
+@step(
+    MONITOR,
+    "namespace",
+    why="A pidfd names exactly this process: its number cannot be reused under our hands.",
+    see="pidfd_open(2)",
+)
+class OpenTarget(NamedTuple):
+    """Take hold of the running container's init, for exec."""
+
+    pid: int
+    start_time: int
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"pidfd_open({self.pid}, 0)",)
+
+    def apply(self, context: "Context") -> None:
+        context.target_pidfd = process.pidfd_open(self.pid)
+        if procfs.start_time(self.pid) != self.start_time:
+            raise StartError("the container has stopped", hint="start it again")
+
+
+@step(
+    MONITOR,
+    "namespace",
+    why="A process never changes its own pid namespace: only its children can be born in another.",
+    see="setns(2), pid_namespaces(7)",
+)
+class EnterPidNamespace(NamedTuple):
+    """Have the next child be born in the container's pid namespace."""
+
+    def calls(self) -> tuple[str, ...]:
+        return ("setns(PIDFD, CLONE_NEWPID)",)
+
+    def apply(self, context: "Context") -> None:
+        namespace.setns(context.target_pidfd, namespace.CLONE_NEWPID)
+
+
+@step(INIT, "namespace", why="From here on this process sees what the container's own processes see.", see="setns(2)")
+class EnterNamespaces(NamedTuple):
+    """Join the container's other namespaces, all in one call."""
+
+    flags: int
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"setns(PIDFD, {namespace.clone_flags_text(self.flags)})",)
+
+    def apply(self, context: "Context") -> None:
+        namespace.setns(context.target_pidfd, self.flags)
+
+
+@step(
+    INIT,
+    "namespace",
+    why="The UTS namespace has its own copy of the name: the host's stays as it is.",
+    see="sethostname(2), uts_namespaces(7)",
+)
+class SetHostname(NamedTuple):
+    """Name the machine that the container believes to be."""
+
+    name: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f'sethostname("{self.name}", {len(self.name)})',)
+
+    def apply(self, context: "Context") -> None:
+        process.sethostname(self.name)
+
+
+@step(INIT, "namespace", why="The second name that a UTS namespace keeps.", see="setdomainname(2)")
+class SetDomainname(NamedTuple):
+    """Set the NIS domain name."""
+
+    name: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f'setdomainname("{self.name}", {len(self.name)})',)
+
+    def apply(self, context: "Context") -> None:
+        process.setdomainname(self.name)
+
+
+@step(
+    INIT,
+    "network",
+    why="A new network namespace has a loopback device, but it is down: 127.0.0.1 would not answer.",
+    see="network_namespaces(7), netdevice(7)",
+)
+class LoopbackUp(NamedTuple):
+    """Switch on the new network namespace's only device."""
+
+    def calls(self) -> tuple[str, ...]:
+        return ('ioctl(FD, SIOCSIFFLAGS, {ifr_name="lo", ifr_flags=IFF_UP})',)
+
+    def apply(self, context: "Context") -> None:
+        netdevice.bring_up("lo")

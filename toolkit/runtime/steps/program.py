@@ -1,0 +1,179 @@
+"""The last steps: the terminal or the pipes, and the program itself."""
+
+import errno
+import os
+import signal
+from typing import NamedTuple
+
+from toolkit.core.errors import CommandNotExecutableError, CommandNotFoundError, StartError
+from toolkit.linux import file, mount, process, pty, rooted
+from toolkit.linux.flags import quoted
+from toolkit.runtime.channel import send_master
+from toolkit.runtime.steps.base import INIT, step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.runtime.context import Context
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SIGNALS_LEFT_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
+
+
+@step(
+    INIT,
+    "terminal",
+    why="The slave end becomes stdin, stdout and stderr; the master end goes to the monitor, which carries the bytes.",
+    see="pty(7), devpts in docs.kernel.org/filesystems/devpts.html",
+)
+class OpenTerminal(NamedTuple):
+    """Open a terminal of the container's own and make it the process's."""
+
+    rows: int
+    columns: int
+    bind_console: bool
+
+    def calls(self) -> tuple[str, ...]:
+        return (
+            'openat(ROOT, "/dev/pts/ptmx", O_RDWR|O_NOCTTY)',
+            "sendmsg(CHANNEL, SCM_RIGHTS [MASTER])",
+            "setsid()",
+            "ioctl(SLAVE, TIOCSCTTY, 0)",
+        )
+
+    def apply(self, context: "Context") -> None:
+        base = f"/proc/self/fd/{context.root_fd}" if context.root_fd >= 0 else ""
+        try:
+            master, number = pty.open_master(f"{base}/dev/pts/ptmx")
+        except OSError as exc:
+            raise StartError(
+                f"no terminal can be opened in the container: {exc}", hint="mount a devpts on /dev/pts"
+            ) from exc
+        slave = file.open_file(f"{base}/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
+        if self.rows and self.columns:
+            pty.set_window_size(slave, self.rows, self.columns)
+        assert context.channel is not None
+        send_master(context.channel, master)
+        os.close(master)
+        if self.bind_console:
+            self._bind_console(context.root_fd, f"{base}/dev/pts/{number}")
+        process.setsid()
+        pty.set_controlling_terminal(slave)
+        for fd in (0, 1, 2):
+            process.dup2(slave, fd)
+        if slave > 2:
+            os.close(slave)
+
+    @staticmethod
+    def _bind_console(root_fd: int, slave_path: str) -> None:
+        fd = rooted.make_file(root_fd, "/dev/console")
+        try:
+            mount.mount(slave_path, f"/proc/self/fd/{fd}", None, mount.MS_BIND)
+        finally:
+            os.close(fd)
+
+
+@step(
+    INIT,
+    "terminal",
+    why="What the program prints goes to the monitor, which logs it and hands it to whoever is attached.",
+    see="pipe(7), dup2(2)",
+)
+class ConnectStdio(NamedTuple):
+    """Connect stdin, stdout and stderr to the monitor's pipes."""
+
+    def calls(self) -> tuple[str, ...]:
+        return ("setsid()", "dup2(STDIN, 0)", "dup2(STDOUT, 1)", "dup2(STDERR, 2)")
+
+    def apply(self, context: "Context") -> None:
+        process.setsid()
+        for target, fd in enumerate(context.stdio):
+            process.dup2(fd, target)
+
+
+@step(
+    INIT,
+    "program",
+    why="A container without its monitor would have nobody to reap it, log it or record how it ended.",
+    see="PR_SET_PDEATHSIG(2const)",
+)
+class DieWithMonitor(NamedTuple):
+    """Have the kernel kill the container if its monitor is killed."""
+
+    def calls(self) -> tuple[str, ...]:
+        return ("prctl(PR_SET_PDEATHSIG, SIGKILL)",)
+
+    def apply(self, context: "Context") -> None:
+        process.set_parent_death_signal(signal.SIGKILL)
+
+
+@step(
+    INIT,
+    "program",
+    why="The same process, with all that was taken from it, now runs other code: there is no way back.",
+    see="execve(2)",
+)
+class Exec(NamedTuple):
+    """Become the program."""
+
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+
+    def calls(self) -> tuple[str, ...]:
+        return (
+            "close_range(3, 4294967295, CLOSE_RANGE_CLOEXEC)",
+            process.execve_text(self.argv[0], self.argv, len(self.env)),
+        )
+
+    def apply(self, context: "Context") -> None:
+        process.close_on_exec_from(3)
+        env = {pair.partition("=")[0]: pair.partition("=")[2] for pair in self.env}
+        for number in _SIGNALS_LEFT_IGNORED_BY_PYTHON:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        failure: OSError | None = None
+        for path in self.candidates(env):
+            try:
+                process.execve(path, self.argv, env)
+            except OSError as exc:
+                failure = _worse(failure, exc)
+        raise self._error(failure)
+
+    def candidates(self, env: dict[str, str]) -> tuple[str, ...]:
+        """Return the paths to try, in the order of PATH (execvp(3))."""
+        name = self.argv[0]
+        if "/" in name:
+            return (name,)
+        directories = env.get("PATH", _DEFAULT_PATH).split(":")
+        return tuple(
+            f"{directory or '.'}/{name}" for directory in directories if _is_there(f"{directory or '.'}/{name}")
+        )
+
+    def _error(self, failure: OSError | None) -> StartError:
+        name = self.argv[0]
+        prefix = f'exec: "{name}": '
+        if failure is None or failure.errno in (errno.ENOENT, errno.ENOTDIR):
+            if "/" in name:
+                known = os.path.lexists(name)
+                hint = "its interpreter (first line) or its loader is missing" if known else "check the path"
+                return CommandNotFoundError(f"{prefix}stat {name}: no such file or directory", hint=hint)
+            return CommandNotFoundError(
+                f"{prefix}executable file not found in $PATH", hint="check the name, or give its full path"
+            )
+        if failure.errno == errno.ENOEXEC:
+            hint = "a script needs a first line such as #!/bin/sh; a program must be built for this machine"
+            return CommandNotExecutableError(f"{prefix}exec format error", hint=hint)
+        if failure.errno == errno.EACCES:
+            kind = "is a directory" if os.path.isdir(name) else "permission denied"
+            return CommandNotExecutableError(
+                f"{prefix}{kind}", hint=f"make it executable: chmod +x {quoted(name)[1:-1]}"
+            )
+        return CommandNotExecutableError(f"{prefix}{os.strerror(failure.errno or 0).lower()}")
+
+
+def _is_there(path: str) -> bool:
+    return os.path.exists(path)
+
+
+def _worse(before: OSError | None, now: OSError) -> OSError:
+    """Return the failure to report: EACCES tells more than a later ENOENT (execvp(3))."""
+    return now if before is None or before.errno in (errno.ENOENT, errno.ENOTDIR) else before

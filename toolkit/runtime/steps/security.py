@@ -1,0 +1,93 @@
+"""Steps that take power away, last of all."""
+
+from binascii import a2b_base64
+from typing import NamedTuple
+
+from toolkit.linux import capability
+from toolkit.linux.seccomp import apply
+from toolkit.runtime.steps.base import INIT, step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.runtime.context import Context
+
+
+@step(
+    INIT,
+    "security",
+    why="Not even a set-user-id program gets a capability back that is not in the bounding set.",
+    see="capabilities(7), Capability bounding set",
+)
+class BoundCapabilities(NamedTuple):
+    """Give up, for good, the powers that no program in the container may ever gain."""
+
+    keep: int
+
+    def calls(self) -> tuple[str, ...]:
+        return tuple(f"prctl(PR_CAPBSET_DROP, {name})" for name in capability.names(~self.keep & capability.ALL))
+
+    def apply(self, context: "Context") -> None:
+        capability.drop_bounding(self.keep)
+
+
+@step(
+    INIT,
+    "security",
+    why="Root in a container is root by name: it may bind port 80, but not load a module or set the clock.",
+    see="capset(2), capabilities(7)",
+)
+class SetCapabilities(NamedTuple):
+    """Keep exactly these powers of root's."""
+
+    effective: int
+    permitted: int
+    inheritable: int
+    ambient: int
+
+    def calls(self) -> tuple[str, ...]:
+        sets = f"effective={self.effective:#x}, permitted={self.permitted:#x}, inheritable={self.inheritable:#x}"
+        return (f"capset({{version=_LINUX_CAPABILITY_VERSION_3, pid=0}}, {{{sets}}})",)
+
+    def apply(self, context: "Context") -> None:
+        capability.clear_ambient()
+        capability.capset(self.effective, self.permitted, self.inheritable)
+        if self.ambient:
+            capability.raise_ambient(self.ambient)
+
+
+@step(
+    INIT,
+    "security",
+    why="Set-user-id bits and file capabilities stop working for this process and all that it starts.",
+    see="PR_SET_NO_NEW_PRIVS(2const)",
+)
+class SetNoNewPrivileges(NamedTuple):
+    """Have execve never raise privileges again."""
+
+    def calls(self) -> tuple[str, ...]:
+        return ("prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)",)
+
+    def apply(self, context: "Context") -> None:
+        capability.set_no_new_privs()
+
+
+@step(
+    INIT,
+    "security",
+    why="Most of the kernel's 400 calls are never needed by a container: those that are dangerous answer EPERM.",
+    see="seccomp(2)",
+)
+class LoadSeccomp(NamedTuple):
+    """Have the kernel check every system call against a filter."""
+
+    program: str
+    """The BPF program, in base64."""
+    flags: int
+    instructions: int
+    profile: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"seccomp(SECCOMP_SET_MODE_FILTER, {self.flags:#x}, {{len={self.instructions}, filter=0x0}})",)
+
+    def apply(self, context: "Context") -> None:
+        apply.load(a2b_base64(self.program), self.flags)
