@@ -9,9 +9,9 @@ id can be mistaken for another's.
 
 import errno
 import os
-import stat
 from typing import NamedTuple
 
+from toolkit.image.erase import erase
 from toolkit.linux.lock import try_lock, wait_lock
 
 _RANDOM_BYTES = 8
@@ -25,12 +25,16 @@ class Claim(NamedTuple):
     """Open, locked; closing it gives the claim up."""
 
 
-def claim_directory(parent: str, mode: int = 0o700) -> Claim:
-    """Make a new directory in `parent` that `sweep` leaves alone while it is claimed."""
+def claim_directory(parent: str) -> Claim:
+    """Make a new directory in `parent` that `sweep` leaves alone while it is claimed.
+
+    The lock is shared: a helper process that works in the directory locks it
+    too, and it is claimed as long as either lives.
+    """
     while True:
         path = os.path.join(parent, os.urandom(_RANDOM_BYTES).hex())
-        os.mkdir(path, mode)
-        claim = _claim(path, os.O_RDONLY | os.O_DIRECTORY)
+        os.mkdir(path, 0o700)
+        claim = _claim(path, os.O_RDONLY | os.O_DIRECTORY, shared=True)
         if claim is not None:
             return claim
 
@@ -51,32 +55,19 @@ def sweep(parent: str) -> list[str]:
     for name in names:
         path = os.path.join(parent, name)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             continue  # its owner was done with it
         try:
             if try_lock(fd) and _is_at(fd, path):
-                delete(path)
+                erase(path)
                 swept.append(name)
         finally:
             os.close(fd)
     return swept
 
 
-def delete(path: str) -> None:
-    """Delete a file or a whole tree; it is no fault if it is gone already."""
-    import shutil
-
-    try:
-        if stat.S_ISDIR(os.lstat(path).st_mode):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
-    except FileNotFoundError:
-        return
-
-
-def _claim(path: str, flags: int) -> Claim | None:
+def _claim(path: str, flags: int, *, shared: bool = False) -> Claim | None:
     """Open and lock `path`; None if another took or removed it before it was locked."""
     try:
         fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -85,7 +76,7 @@ def _claim(path: str, flags: int) -> Claim | None:
             return None
         raise
     try:
-        wait_lock(fd)
+        wait_lock(fd, shared=shared)
         if _is_at(fd, path):
             return Claim(path, fd)
     except BaseException:
