@@ -81,7 +81,7 @@ def pack(entries: Iterable[Entry]) -> Blob:
 
 
 def _add(tar: tarfile.TarFile, entry: Entry) -> None:
-    info = tarfile.TarInfo(entry.path.lstrip("/"))
+    info = tarfile.TarInfo(entry.path.lstrip("/") or ".")
     info.mode = stat.S_IMODE(entry.mode)
     info.mtime = entry.mtime_s
     info.uid = info.gid = entry.owner

@@ -78,6 +78,7 @@ def add_files(tree: Tree, host: Host, shell: str) -> None:
         host: whose name is told in os-release, and whose usr merge is followed.
         shell: the login shell of both users.
     """
+    tree.directory("/")  # its mode is the container's root's: a user must be able to pass
     for name in _EMPTY_DIRECTORIES:
         tree.directory(f"/{name}")
     for name in _VARIABLE:
