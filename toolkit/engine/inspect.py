@@ -200,7 +200,7 @@ def info(engine: "Engine") -> dict[str, Any]:
 def _os_name() -> str:
     try:
         with open("/etc/os-release") as file:
-            pairs = dict(line.strip().partition("=")[::2] for line in file if "=" in line)
+            names = [line.partition("=")[2].strip().strip('"') for line in file if line.startswith("PRETTY_NAME=")]
     except FileNotFoundError:
-        return "Linux"
-    return pairs.get("PRETTY_NAME", "Linux").strip('"')
+        names = []
+    return names[0] if names else "Linux"

@@ -124,8 +124,8 @@ class Zygote:
             pass  # the usual case: none has run here
         directory = lock.open_directory(self._run_dir)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            mask = os.umask(0o177)
             try:
-                mask = os.umask(0o177)
                 listener.bind(f"/proc/self/fd/{directory}/{self._name}")
             finally:
                 os.umask(mask)

@@ -80,9 +80,16 @@ _OCI_KINDS = {
     "time": "time",
 }
 _DEVICES = tuple(
-    (f"/dev/{name}", "c", 1, minor, 0o666, 0, 0)
-    for name, minor in (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9))
-) + (("/dev/tty", "c", 5, 0, 0o666, 0, 0),)
+    (f"/dev/{name}", "c", major, minor, 0o666, 0, 0)
+    for name, major, minor in (
+        ("null", 1, 3),
+        ("zero", 1, 5),
+        ("full", 1, 7),
+        ("random", 1, 8),
+        ("urandom", 1, 9),
+        ("tty", 5, 0),
+    )
+)
 _LINKS = (
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),

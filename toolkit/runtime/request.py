@@ -45,7 +45,8 @@ class Request(NamedTuple):
         fields: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in document.items()
         }
-        return cls(**fields | {"plan": steps.from_json(document["plan"])})
+        fields["plan"] = steps.from_json(document["plan"])
+        return cls(**fields)
 
 
 class ExitRecord(NamedTuple):

@@ -9,7 +9,7 @@ See Also:
     github.com/opencontainers/runtime-spec, config.md and config-linux.md, 1.2.1
 """
 
-from typing import Any, TypedDict
+from typing import Any, Required, TypedDict
 
 from toolkit.linux.cgroup.resources import Resources
 
@@ -75,7 +75,7 @@ class Root(TypedDict, total=False):
 class Mount(TypedDict, total=False):
     """One additional mount."""
 
-    destination: str
+    destination: Required[str]
     type: str
     source: str
     options: list[str]
@@ -84,7 +84,7 @@ class Mount(TypedDict, total=False):
 class Namespace(TypedDict, total=False):
     """A namespace to make, or with `path` to join."""
 
-    type: str
+    type: Required[str]
     path: str
 
 
@@ -106,8 +106,8 @@ class TimeOffset(TypedDict, total=False):
 class Device(TypedDict, total=False):
     """A device node to make."""
 
-    type: str
-    path: str
+    type: Required[str]
+    path: Required[str]
     major: int
     minor: int
     fileMode: int
@@ -136,7 +136,8 @@ class Config(TypedDict, total=False):
     """A whole config.json."""
 
     ociVersion: str
-    process: Process
+    process: Required[Process]
+    """Optional in the specification, but needed for `start`, which is all that plans are for."""
     root: Root
     hostname: str
     domainname: str

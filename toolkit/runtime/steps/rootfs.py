@@ -26,6 +26,9 @@ _KEPT_ON_REMOUNT = (
 """statvfs flags and the mount flags that say the same (include/linux/statfs.h)."""
 
 
+_KIND_NAMES = {"c": "S_IFCHR", "u": "S_IFCHR", "b": "S_IFBLK", "p": "S_IFIFO"}
+
+
 def _by_fd(fd: int) -> str:
     return f"/proc/self/fd/{fd}"
 
@@ -295,8 +298,7 @@ class MakeDevices(NamedTuple):
 
     def calls(self) -> tuple[str, ...]:
         return tuple(
-            f"mknod({quoted(path)}, {'S_IFCHR' if kind in 'cu' else 'S_IFBLK' if kind == 'b' else 'S_IFIFO'}|0{mode:o}, "
-            f"makedev({major:#x}, {minor:#x}))"
+            f"mknod({quoted(path)}, {_KIND_NAMES.get(kind, kind)}|0{mode:o}, makedev({major:#x}, {minor:#x}))"
             for path, kind, major, minor, mode, _uid, _gid in self.devices
         )
 
