@@ -1,0 +1,96 @@
+"""`container start` and `container attach`."""
+
+from toolkit.cli.command import Command
+from toolkit.cli.detach import parse_keys
+from toolkit.cli.each import each
+from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
+from toolkit.cli.foreground import check_terminal, console_size, follow
+from toolkit.cli.session import Outcome, Session
+from toolkit.core.errors import ConflictError, InvalidError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.cli.engine_types import Container
+
+
+def start(session: Session, parsed: Parsed) -> Outcome:
+    """Start containers; with --attach or --interactive stay with the one."""
+    if parsed["attach"] or parsed["interactive"]:
+        return _start_attached(session, parsed)
+
+    def deed(name: str) -> "Container":
+        container = session.engine.containers.get(name)
+        container.start()
+        session.print(name)
+        return container
+
+    return each(session, parsed.args, deed)
+
+
+def _start_attached(session: Session, parsed: Parsed) -> Outcome:
+    if len(parsed.args) != 1:
+        raise InvalidError("you cannot start and attach multiple containers at once")
+    container = session.engine.containers.get(parsed.args[0])
+    options = container.options
+    stdin = parsed["interactive"] and options.open_stdin
+    keys = parse_keys(parsed["detach-keys"])
+    check_terminal(session, stdin=stdin, tty=options.tty)
+    attachment = container.start(attach=True, console_size=console_size(session) if options.tty else None)
+    assert attachment is not None  # because of attach=True
+    exit_code = follow(
+        session, container, attachment, stdin=stdin, tty=options.tty, keys=keys, sig_proxy=parsed["sig-proxy"]
+    )
+    return Outcome(exit_code, container)
+
+
+def attach(session: Session, parsed: Parsed) -> Outcome:
+    """Connect to a container that runs."""
+    container = session.engine.containers.get(parsed.args[0])
+    options = container.options
+    if container.status != "running":
+        raise ConflictError(
+            "you cannot attach to a stopped container, start it first", hint=f"container start {container.name}"
+        )
+    stdin = options.open_stdin and not parsed["no-stdin"]
+    keys = parse_keys(parsed["detach-keys"])
+    check_terminal(session, stdin=stdin, tty=options.tty)
+    exit_code = follow(
+        session,
+        container,
+        container.attach(stdin=stdin),
+        stdin=stdin,
+        tty=options.tty,
+        keys=keys,
+        sig_proxy=parsed["sig-proxy"],
+    )
+    return Outcome(exit_code, container)
+
+
+_DETACH_KEYS = Flag("detach-keys", "", STRING, "Override the key sequence for detaching a container")
+_SIG_PROXY = Flag("sig-proxy", "", BOOL, "Proxy all received signals to the process", default=True)
+
+START = Command(
+    "start",
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Start one or more stopped containers",
+    start,
+    "container start --attach web",
+    flags=(
+        Flag("attach", "a", BOOL, "Attach STDOUT/STDERR and forward signals"),
+        _DETACH_KEYS,
+        Flag("interactive", "i", BOOL, "Attach container's STDIN"),
+        _SIG_PROXY,
+    ),
+    min_args=1,
+)
+
+ATTACH = Command(
+    "attach",
+    "[OPTIONS] CONTAINER",
+    "Attach local standard input, output, and error streams to a running container",
+    attach,
+    "container attach web",
+    flags=(_DETACH_KEYS, Flag("no-stdin", "", BOOL, "Do not attach STDIN"), _SIG_PROXY),
+    min_args=1,
+    max_args=1,
+)

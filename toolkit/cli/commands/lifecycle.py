@@ -1,0 +1,109 @@
+"""`container stop`, `kill`, `wait` and `rm`."""
+
+from toolkit.cli.command import PROGRAM, Command
+from toolkit.cli.each import each
+from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
+from toolkit.cli.kinds import SECONDS
+from toolkit.cli.session import Outcome, Session
+from toolkit.core.errors import NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.cli.engine_types import Container
+
+
+def stop(session: Session, parsed: Parsed) -> Outcome:
+    """Stop containers: their stop signal, and SIGKILL after the timeout."""
+
+    def deed(name: str) -> "Container":
+        container = session.engine.containers.get(name)
+        container.stop(parsed["timeout"])
+        session.print(name)
+        return container
+
+    return each(session, parsed.args, deed)
+
+
+def kill(session: Session, parsed: Parsed) -> Outcome:
+    """Send a signal to containers."""
+
+    def deed(name: str) -> "Container":
+        container = session.engine.containers.get(name)
+        container.kill(parsed["signal"])
+        session.print(name)
+        return container
+
+    return each(session, parsed.args, deed)
+
+
+def wait(session: Session, parsed: Parsed) -> Outcome:
+    """Wait for containers to end and print their exit codes."""
+
+    def deed(name: str) -> int:
+        exit_code: int = session.engine.containers.get(name).wait()
+        session.print(str(exit_code))
+        session.stdout.flush()
+        return exit_code
+
+    return each(session, parsed.args, deed)
+
+
+def rm(session: Session, parsed: Parsed) -> Outcome:
+    """Remove containers."""
+    force = parsed["force"]
+
+    def deed(name: str) -> str:
+        try:
+            session.engine.containers.get(name).remove(force=force)
+        except NotFoundError as exc:
+            if not force:
+                raise
+            session.complain(f"{PROGRAM}: {exc}")  # docker's rm -f: gone is gone, exit code 0
+            return name
+        session.print(name)
+        return name
+
+    return each(session, parsed.args, deed)
+
+
+STOP = Command(
+    "stop",
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Stop one or more running containers",
+    stop,
+    "container stop --timeout 2 web",
+    flags=(Flag("timeout", "t", SECONDS, "Seconds to wait before killing the container (-1: forever)", also="time"),),
+    min_args=1,
+)
+
+KILL = Command(
+    "kill",
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Kill one or more running containers",
+    kill,
+    "container kill --signal HUP web",
+    flags=(Flag("signal", "s", STRING, "Signal to send to the container", default="SIGKILL"),),
+    min_args=1,
+)
+
+WAIT = Command(
+    "wait",
+    "CONTAINER [CONTAINER...]",
+    "Block until one or more containers stop, then print their exit codes",
+    wait,
+    "container wait web",
+    min_args=1,
+)
+
+RM = Command(
+    "rm",
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Remove one or more containers",
+    rm,
+    "container rm --force web",
+    flags=(
+        Flag("force", "f", BOOL, "Force the removal of a running container (uses SIGKILL)"),
+        Flag("volumes", "v", BOOL, "Remove anonymous volumes associated with the container"),
+    ),
+    min_args=1,
+)

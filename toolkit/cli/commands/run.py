@@ -1,0 +1,137 @@
+"""`container run` and `container create`."""
+
+import os
+from typing import Any
+
+from toolkit.cli.command import Command
+from toolkit.cli.detach import parse_keys
+from toolkit.cli.flags import Parsed
+from toolkit.cli.foreground import check_terminal, console_size, follow
+from toolkit.cli.run_flags import CREATE_FLAGS, RUN_FLAGS, container_options
+from toolkit.cli.session import Outcome, Session
+from toolkit.core.errors import EngineError, InvalidError, NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.cli.engine_types import Container
+    from toolkit.engine.options import ContainerOptions
+
+_NETWORK_NOTE = (
+    "Until networks of one's own are built, a container without --network has an isolated network in which there is "
+    "nothing but loopback."
+)
+
+
+def run(session: Session, parsed: Parsed) -> Outcome:
+    """Make a container, start it, and stay with it until it ends unless --detach is given."""
+    options = container_options(parsed)
+    is_detached = parsed["detach"]
+    keys = parse_keys(parsed["detach-keys"])
+    if not is_detached:
+        check_terminal(session, stdin=options.open_stdin, tty=options.tty)
+    if parsed["dry-run"]:
+        return _dry_run(session, parsed, options)
+    container = _create(session, parsed, options)
+    if is_detached:
+        _start(container)
+        session.print(container.id)
+        return Outcome(value=container)
+    attachment = _start(
+        container, attach=True, trace=parsed["explain"], console_size=console_size(session) if options.tty else None
+    )
+    exit_code = follow(
+        session,
+        container,
+        attachment,
+        stdin=options.open_stdin,
+        tty=options.tty,
+        keys=keys,
+        sig_proxy=parsed["sig-proxy"],
+    )
+    if parsed["explain"]:
+        from toolkit.cli.explain import show_events
+
+        show_events(session, attachment.events)
+    return Outcome(exit_code, container)
+
+
+def create(session: Session, parsed: Parsed) -> Outcome:
+    """Make a container and print its id."""
+    container = _create(session, parsed, container_options(parsed))
+    session.print(container.id)
+    return Outcome(value=container)
+
+
+def _create(session: Session, parsed: Parsed, options: "ContainerOptions") -> "Container":
+    cidfile = parsed["cidfile"]
+    if cidfile and os.path.exists(cidfile):
+        raise InvalidError(f"container ID file found, make sure the other container isn't running or delete {cidfile}")
+    _have_image(session, parsed, options)
+    container = session.engine.containers.create(options)
+    if cidfile:
+        with open(cidfile, "x", encoding="utf-8") as file:
+            file.write(container.id)
+    return container
+
+
+def _start(container: "Container", **how: Any) -> Any:
+    """Start a new container; one with --rm that cannot be started goes at once."""
+    try:
+        return container.start(**how)
+    except EngineError:
+        if container.options.auto_remove:
+            container.remove(force=True)
+        raise
+
+
+def _have_image(session: Session, parsed: Parsed, options: "ContainerOptions") -> None:
+    """See to it that the image is here, as --pull says."""
+    policy = parsed["pull"]
+    if policy != "always":
+        try:
+            session.engine.images.get(options.image)
+        except NotFoundError:
+            if policy == "never":
+                raise
+        else:
+            return
+        if not parsed["quiet"]:
+            session.complain(f"Unable to find image '{options.image}' locally")
+    from toolkit.cli.commands.transfer import pull_image
+
+    pull_image(session, options.image, platform=options.platform, is_quiet=parsed["quiet"], to_stderr=True)
+
+
+def _dry_run(session: Session, parsed: Parsed, options: "ContainerOptions") -> Outcome:
+    from toolkit.cli.explain import show_plan
+
+    _have_image(session, parsed, options)
+    steps = session.engine.containers.plan(options)
+    show_plan(session, steps)
+    return Outcome(value=steps)
+
+
+RUN = Command(
+    "run",
+    "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    "Create and run a new container from an image",
+    run,
+    "container run --rm -it --memory 256m lab sh\ncontainer run --explain --rm lab true",
+    flags=RUN_FLAGS,
+    min_args=1,
+    interspersed=False,
+    details=_NETWORK_NOTE,
+    own_exit_codes=True,
+)
+
+CREATE = Command(
+    "create",
+    "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    "Create a new container",
+    create,
+    "container create --name web --env MODE=test lab sleep 60",
+    flags=CREATE_FLAGS,
+    min_args=1,
+    interspersed=False,
+    details=_NETWORK_NOTE,
+)

@@ -1,0 +1,56 @@
+"""What `run --dry-run` and `run --explain` print: the plan, and what really happened.
+
+Both go to stderr after the container's own output, so that a pipe still gets
+only what the container wrote; the plan of a dry run is the output itself.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from toolkit.cli.engine_types import Step
+    from toolkit.cli.session import Session
+    from toolkit.trace import Event
+
+_CALL_WIDTH = 100
+
+
+def show_plan(session: "Session", steps: "Sequence[Step]") -> None:
+    """Print each step: number, who takes it, its calls as strace prints them, and why it is there."""
+    number_width = len(str(len(steps)))
+    for number, step in enumerate(steps, 1):
+        session.print(f"{number:>{number_width}}  {type(step).__name__} ({step.actor}, {step.phase})")
+        indent = " " * (number_width + 2)
+        for call in step.calls():
+            session.print(f"{indent}{_printable(call)}")
+        session.print(f"{indent}# {step.why} [{step.see}]")
+
+
+def show_events(session: "Session", events: "Sequence[Event]") -> None:
+    """Print each call with its cost, in the order of time, and a sum."""
+    ordered = sorted(events, key=lambda event: event.start_ns)
+    if not ordered:
+        session.complain("no calls were recorded")
+        return
+    begin_ns = ordered[0].start_ns
+    lines = [f"{'at ms':>8}  {'cost us':>8}  {'step':>4}  {'process':<8} call"]
+    for event in ordered:
+        step = "" if event.step < 0 else str(event.step + 1)
+        lines.append(
+            f"{(event.start_ns - begin_ns) / 1e6:8.3f}  {event.cost_ns / 1e3:8.1f}  {step:>4}  {event.actor:<8} "
+            f"{_printable(event.strace())}"
+        )
+    end_ns = max(event.start_ns + event.cost_ns for event in ordered)
+    in_calls_ns = sum(event.cost_ns for event in ordered)
+    lines.append(
+        f"{len(ordered)} calls took {in_calls_ns / 1e6:.3f} ms of the {(end_ns - begin_ns) / 1e6:.3f} ms "
+        "between the first and the last"
+    )
+    session.complain("\n".join(lines))
+
+
+def _printable(call: str) -> str:
+    from toolkit.cli.table import clean
+
+    shown = clean(call)
+    return shown if len(shown) <= _CALL_WIDTH else shown[: _CALL_WIDTH - 1] + "…"

@@ -1,0 +1,67 @@
+"""Staying with a process of a container until it ends: run, start --attach, attach and exec."""
+
+from contextlib import suppress
+
+from toolkit.cli.session import Session
+from toolkit.cli.streams import DetachedError, TerminatedError, Wishes, connect
+from toolkit.core.errors import ConflictError, EngineError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.cli.engine_types import Attachment, Container
+
+
+class NotATerminalError(EngineError):
+    """-it was asked for where stdin is no terminal."""
+
+    exit_code = 1
+
+
+def check_terminal(session: Session, *, stdin: bool, tty: bool) -> None:
+    """Refuse to connect a stream that is no terminal to a container's terminal.
+
+    Raises:
+        NotATerminalError: that is what was asked for.
+    """
+    if tty and stdin and not session.stdin_is_tty:
+        raise NotATerminalError("the input device is not a TTY", hint="leave out -t to pipe input in")
+
+
+def console_size(session: Session) -> tuple[int, int] | None:
+    """Return rows and columns of the user's terminal, if there is one."""
+    fd = session.terminal_fd()
+    if fd is None:
+        return None
+    from toolkit.linux.terminal import get_window_size
+
+    rows, columns = get_window_size(fd)
+    return rows, columns
+
+
+def follow(
+    session: Session,
+    container: "Container",
+    attachment: "Attachment",
+    *,
+    stdin: bool,
+    tty: bool,
+    keys: bytes,
+    sig_proxy: bool,
+) -> int:
+    """Carry the streams until the process has ended; return its exit code, or 0 if the user detached."""
+
+    def kill(number: int) -> None:
+        with suppress(ConflictError):  # it has just ended; the next thing to arrive is its exit code
+            container.kill(number)
+
+    wishes = Wishes(stdin=stdin, tty=tty, detach_keys=keys, kill=kill if sig_proxy and not tty else None)
+    try:
+        with attachment:
+            connect(session, attachment, wishes)
+    except DetachedError:
+        session.complain("read escape sequence")
+        return 0
+    except TerminatedError as exc:
+        return exc.exit_code
+    exit_code: int = attachment.exit_code if attachment.exit_code is not None else -1
+    return int(container.wait()) if exit_code < 0 else exit_code

@@ -1,0 +1,165 @@
+"""All commands: their names, what they do in a line, and the module that has them.
+
+The table is all that `container` and `container --help` need: a module is
+imported when one of its commands is used.  Adding a command is one line here
+and a `Command` in its module.
+"""
+
+from typing import NamedTuple
+
+from toolkit.cli.command import PROGRAM, options_text
+from toolkit.cli.flags import BOOL, STRING, Flag, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from toolkit.cli.command import Command
+
+
+class Entry(NamedTuple):
+    """Where a command is found."""
+
+    module: str
+    """Under toolkit.cli.commands; its constant is the command's first path in capitals."""
+    paths: tuple[str, ...]
+    """All the ways to say it, the one with a constant first: ("ps", "container ls", ...)."""
+    summary: str
+    is_common: bool = False
+
+
+ENTRIES = (
+    Entry("run", ("run", "container run"), "Create and run a new container from an image", is_common=True),
+    Entry("exec", ("exec", "container exec"), "Execute a command in a running container", is_common=True),
+    Entry("ps", ("ps", "container ls", "container list", "container ps"), "List containers", is_common=True),
+    Entry("transfer", ("pull", "image pull"), "Download an image from a registry", is_common=True),
+    Entry("transfer", ("push", "image push"), "Upload an image to a registry", is_common=True),
+    Entry("images", ("images", "image ls", "image list"), "List images", is_common=True),
+    Entry("system", ("version",), "Show the version information", is_common=True),
+    Entry("system", ("info", "system info"), "Display system-wide information", is_common=True),
+    Entry(
+        "attach",
+        ("attach", "container attach"),
+        "Attach local standard input, output, and error streams to a running container",
+    ),
+    Entry("run", ("create", "container create"), "Create a new container"),
+    Entry("inspect", ("inspect",), "Return low-level information on objects"),
+    Entry("inspect", ("container inspect",), "Display detailed information on one or more containers"),
+    Entry("inspect", ("image inspect",), "Display detailed information on one or more images"),
+    Entry("lifecycle", ("kill", "container kill"), "Kill one or more running containers"),
+    Entry("logs", ("logs", "container logs"), "Fetch the logs of a container"),
+    Entry("lifecycle", ("rm", "container rm", "container remove"), "Remove one or more containers"),
+    Entry("images", ("rmi", "image rm", "image remove"), "Remove one or more images"),
+    Entry("attach", ("start", "container start"), "Start one or more stopped containers"),
+    Entry("watch", ("stats", "container stats"), "Display container(s) resource usage statistics"),
+    Entry("lifecycle", ("stop", "container stop"), "Stop one or more running containers"),
+    Entry("images", ("tag", "image tag"), "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
+    Entry("watch", ("top", "container top"), "Display the running processes of a container"),
+    Entry(
+        "lifecycle", ("wait", "container wait"), "Block until one or more containers stop, then print their exit codes"
+    ),
+    Entry("registry", ("registry serve",), "Serve a registry from a directory"),
+)
+
+GROUPS = {
+    "container": "Manage containers",
+    "image": "Manage images",
+    "registry": "Serve images to others",
+    "system": "Manage the engine",
+}
+
+GLOBAL_FLAGS = (
+    Flag(
+        "root",
+        "",
+        STRING,
+        "Directory of images and containers (also CONTAINER_ROOT)",
+        default="/var/lib/container-toolkit",
+    ),
+    Flag(
+        "run-dir",
+        "",
+        STRING,
+        "Directory of sockets and other run-time state (also CONTAINER_RUN)",
+        default="/run/container-toolkit",
+    ),
+    Flag("version", "v", BOOL, "Print version information and quit"),
+)
+
+_BY_PATH = {path: entry for entry in ENTRIES for path in entry.paths}
+
+
+def find(words: "Sequence[str]") -> tuple[str, Entry | None]:
+    """Return the path that `words` begin with, and its entry; None for a bare group.
+
+    Raises:
+        UsageError: no such command.
+    """
+    name = words[0]
+    if name in _BY_PATH:
+        return name, _BY_PATH[name]
+    if name not in GROUPS:
+        raise UsageError(f"'{name}' is not a {PROGRAM} command.{_suggest(name, '')}", exit_code=1)
+    if len(words) == 1 or words[1] in ("--help", "-h"):
+        return name, None
+    path = f"{name} {words[1]}"
+    if path not in _BY_PATH:
+        message = f"'{words[1]}' is not a {PROGRAM} {name} command.{_suggest(words[1], name + ' ')}"
+        raise UsageError(message, command=name, exit_code=1)
+    return path, _BY_PATH[path]
+
+
+def load(entry: Entry) -> "Command":
+    """Import the command's module and return the command."""
+    module = __import__(f"toolkit.cli.commands.{entry.module}", fromlist=["*"])
+    command: Command = getattr(module, entry.paths[0].replace(" ", "_").upper())
+    return command
+
+
+def _suggest(name: str, prefix: str) -> str:
+    """Name the nearest command, if one is near."""
+    from difflib import get_close_matches
+
+    known = [path[len(prefix) :] for path in (*_BY_PATH, *GROUPS) if path.startswith(prefix)]
+    near = get_close_matches(name, [path for path in known if " " not in path], n=1, cutoff=0.6)
+    return f" Did you mean '{PROGRAM} {prefix}{near[0]}'?" if near else ""
+
+
+def main_help() -> str:
+    """Return what `container --help` prints."""
+    common = [(entry.paths[0], entry.summary) for entry in ENTRIES if entry.is_common]
+    others = [(entry.paths[0], entry.summary) for entry in ENTRIES if not entry.is_common and " " not in entry.paths[0]]
+    return "\n\n".join(
+        (
+            f"Usage:  {PROGRAM} [OPTIONS] COMMAND",
+            "A container engine you can see through",
+            "Common Commands:\n" + _table(common),
+            "Management Commands:\n" + _table(list(GROUPS.items())),
+            "Commands:\n" + _table(sorted(others)),
+            "Global Options:\n" + options_text(GLOBAL_FLAGS),
+            f"Run '{PROGRAM} COMMAND --help' for more information on a command.\n",
+        )
+    )
+
+
+def group_help(group: str) -> str:
+    """Return what `container GROUP` prints."""
+    rows = [
+        (path.partition(" ")[2], entry.summary)
+        for path, entry in _BY_PATH.items()
+        if path.startswith(group + " ")
+        and path == next(alias for alias in entry.paths if alias.startswith(group + " "))
+    ]
+    return "\n\n".join(
+        (
+            f"Usage:  {PROGRAM} {group} COMMAND",
+            GROUPS[group],
+            "Commands:\n" + _table(sorted(rows)),
+            f"Run '{PROGRAM} {group} COMMAND --help' for more information on a command.\n",
+        )
+    )
+
+
+def _table(rows: "Sequence[tuple[str, str]]") -> str:
+    width = max(len(name) for name, _ in rows) + 2
+    return "\n".join(f"  {name.ljust(width)}{summary}" for name, summary in rows)

@@ -1,0 +1,205 @@
+"""The kinds of values that options of `run`, `create` and `exec` take.
+
+Each is one function from text to value that raises ValueError in docker's
+words, so that the error names the flag and the text.
+"""
+
+import os
+
+from toolkit.cli.flags import Kind, UsageError
+from toolkit.core.units import parse_bytes, parse_cpus
+from toolkit.engine.options import Ulimit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ULIMITS = frozenset(
+    (
+        "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice",
+        "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
+    )
+)  # fmt: skip
+_SYSCTLS = frozenset(
+    (
+        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
+        "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
+    )
+)  # fmt: skip
+_SYSCTL_PREFIXES = ("net.", "fs.mqueue.")
+
+
+def parse_env(text: str) -> str:
+    """Read NAME=value; a bare NAME takes this process's value, or stays bare (and then unsets) where there is none."""
+    name, equals, _ = text.partition("=")
+    if not name:
+        raise ValueError(f"invalid environment variable: {text}")
+    return text if equals or name not in os.environ else f"{name}={os.environ[name]}"
+
+
+def parse_label(text: str) -> tuple[str, str]:
+    """Read key=value, or a key whose value is empty."""
+    key, _, value = text.partition("=")
+    if not key:
+        raise ValueError(f"invalid label '{text}': empty name")
+    return key, value
+
+
+def parse_ulimit(text: str) -> Ulimit:
+    """Read name=soft[:hard]; -1 is no limit."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"invalid ulimit argument: {text}")
+    if name not in _ULIMITS:
+        raise ValueError(f"invalid ulimit type: {name}")
+    soft_text, colon, hard_text = value.partition(":")
+    soft = _decimal(soft_text)
+    hard = _decimal(hard_text) if colon else soft
+    if hard != -1 and (soft == -1 or soft > hard):
+        raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
+    return Ulimit(name, soft, hard)
+
+
+def _decimal(text: str) -> int:
+    digits = text.removeprefix("-")
+    if not digits.isdecimal() or not digits.isascii():
+        raise ValueError(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+def parse_sysctl(text: str) -> tuple[str, str]:
+    """Read name=value of a parameter that belongs to a container's namespaces."""
+    name, equals, value = text.partition("=")
+    if not equals or not (name in _SYSCTLS or name.startswith(_SYSCTL_PREFIXES)):
+        raise ValueError(f"sysctl '{text}' is not allowed")
+    return name, value
+
+
+def parse_tmpfs(text: str) -> tuple[str, str]:
+    """Read PATH[:OPTIONS]."""
+    path, _, options = text.partition(":")
+    if not path.startswith("/"):
+        raise ValueError(f"invalid mount path: '{path}' mount path must be absolute")
+    return path, options
+
+
+def parse_swap(text: str) -> int:
+    """Read a size, or -1 for unlimited."""
+    return -1 if text == "-1" else parse_bytes(text)
+
+
+def parse_entrypoint(text: str) -> tuple[str, ...]:
+    """Read a program; the empty word means that there shall be none."""
+    return (text,) if text else ()
+
+
+def parse_security_opt(text: str) -> str:
+    """Read one --security-opt; a seccomp profile's file becomes its text."""
+    name, equals, value = text.replace(":", "=", 1).partition("=") if "=" not in text else text.partition("=")
+    if name == "no-new-privileges":
+        if value not in ("", "true", "false"):
+            raise ValueError(f'invalid --security-opt: "{text}"')
+        return f"{name}={value or 'true'}"
+    if name != "seccomp" or not equals or not value:
+        raise ValueError(f'invalid --security-opt: "{text}": seccomp=unconfined|FILE and no-new-privileges are known')
+    return f"seccomp={value if value == 'unconfined' else _seccomp_profile(value)}"
+
+
+def _seccomp_profile(path: str) -> str:
+    import json
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.dumps(json.load(file), separators=(",", ":"))
+    except OSError as exc:
+        raise ValueError(f"opening seccomp profile ({path}) failed: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise ValueError(f"compacting json for seccomp profile ({path}) failed: {exc}") from exc
+
+
+def one_of(name: str, choices: "tuple[str, ...]", complaint: str) -> Kind:
+    """Make a kind that takes one of `choices`; one that ends in ":" takes anything after it."""
+
+    def parse(text: str) -> str:
+        for choice in choices:
+            if text.startswith(choice) and text != choice if choice.endswith(":") else text == choice:
+                return text
+        raise ValueError(complaint.format(text=text))
+
+    return Kind(name, parse)
+
+
+def _last_wins(pairs: "list[tuple[str, str]]") -> dict[str, str]:
+    return dict(pairs)
+
+
+BYTES = Kind("bytes", parse_bytes, absent=0)
+SWAP = Kind("bytes", parse_swap, absent=0)
+CPUS = Kind("decimal", parse_cpus, absent=0)
+SECONDS = Kind("int", _decimal, absent=None)
+ENV = Kind("list", parse_env, tuple)
+LABEL = Kind("list", parse_label, _last_wins)
+ULIMIT = Kind("ulimit", parse_ulimit, tuple)
+SYSCTL = Kind("map", parse_sysctl, _last_wins)
+TMPFS = Kind("list", parse_tmpfs, _last_wins)
+ENTRYPOINT = Kind("string", parse_entrypoint, absent=None)
+SECURITY = Kind("list", parse_security_opt, tuple)
+PULL = one_of(
+    "string",
+    ("always", "missing", "never"),
+    'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"',
+)
+NETWORK = one_of(
+    "network", ("none", "host"), "network '{text}' not found: networks of one's own are not built yet, use none or host"
+)
+PID_MODE = one_of("string", ("host", "private", "container:"), "--pid: invalid PID mode")
+IPC_MODE = one_of("string", ("host", "private", "shareable", "none", "container:"), "--ipc: invalid IPC mode")
+UTS_MODE = one_of("string", ("host", "private"), "--uts: invalid UTS mode")
+USERNS_MODE = one_of("string", ("host", "private"), "--userns: invalid USER mode")
+CGROUPNS_MODE = one_of("string", ("host", "private"), "--cgroupns: invalid CGROUP mode")
+
+
+def read_env_files(paths: "tuple[str, ...]") -> tuple[str, ...]:
+    """Return the settings in --env-file files: NAME=value, or NAME for what this process has set.
+
+    Raises:
+        UsageError: a file cannot be read, or a line is no setting.
+    """
+    settings: list[str] = []
+    for path in paths:
+        for line in _lines(path, "environment variable"):
+            name, equals, _ = line.partition("=")
+            if equals:
+                settings.append(line)
+            elif name in os.environ:
+                settings.append(f"{name}={os.environ[name]}")
+    return tuple(settings)
+
+
+def read_label_files(paths: "tuple[str, ...]") -> dict[str, str]:
+    """Return the labels in --label-file files.
+
+    Raises:
+        UsageError: a file cannot be read, or a line is no label.
+    """
+    return dict(parse_label(line) for path in paths for line in _lines(path, "label"))
+
+
+def _lines(path: str, noun: str) -> "Iterator[str]":
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read()
+    except UnicodeDecodeError as exc:
+        raise UsageError(f"invalid utf8 bytes in {path} at byte {exc.start}") from exc
+    except OSError as exc:
+        raise UsageError(f"open {path}: {(exc.strerror or '').lower()}") from exc
+    for raw in text.splitlines():
+        line = raw.lstrip()
+        if not line or line.startswith("#"):
+            continue
+        name = line.partition("=")[0]
+        if not name:
+            raise UsageError(f"no variable name on line '{line}' of {path}")
+        if " " in name or "\t" in name:
+            raise UsageError(f"{noun} '{name}' of {path} contains whitespaces")
+        yield line

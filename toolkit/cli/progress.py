@@ -1,0 +1,93 @@
+"""Progress of a pull or push: bars where a terminal can show them, else a line for each change of status."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolkit.cli.engine_types import Progress
+    from toolkit.cli.session import Session
+
+_MOVING = ("Downloading", "Extracting", "Pushing")
+
+
+class PlainProgress:
+    """Writes docker's lines: `a1b2c3d4e5f6: Pull complete`, once for each status of a layer."""
+
+    def __init__(self, write: "Callable[[str], None]") -> None:
+        """Give each line to `write`."""
+        self._write = write
+        self._status: dict[str, str] = {}
+
+    def __enter__(self) -> "Callable[[Progress], None]":
+        return self.update
+
+    def __exit__(self, *_exc: object) -> None:
+        """Nothing is open."""
+
+    def update(self, progress: "Progress") -> None:
+        """Note how far a layer is."""
+        if progress.layer and self._status.get(progress.layer) == progress.status:
+            return
+        self._status[progress.layer] = progress.status
+        if progress.layer and progress.status in _MOVING:
+            return  # docker says "Pulling fs layer" before and "Download complete" after; the bytes are for terminals
+        self._write(f"{progress.layer}: {progress.status}" if progress.layer else progress.status)
+
+
+class BarProgress:
+    """Draws a bar for each layer with rich, on stderr's terminal."""
+
+    def __init__(self, stream: Any) -> None:
+        """Draw on the terminal `stream`."""
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+        from rich.progress import Progress as RichProgress
+
+        self._rich = RichProgress(
+            TextColumn("{task.fields[layer]}:"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=40),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=Console(file=stream),
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> "Callable[[Progress], None]":
+        self._rich.start()
+        return self.update
+
+    def __exit__(self, *_exc: object) -> None:
+        self._rich.stop()
+
+    def update(self, progress: "Progress") -> None:
+        """Note how far a layer is."""
+        if not progress.layer:
+            self._rich.console.print(progress.status, highlight=False, markup=False)
+            return
+        task = self._tasks.get(progress.layer)
+        if task is None:
+            task = self._tasks[progress.layer] = self._rich.add_task("", total=None, layer=progress.layer)
+        is_moving = progress.status in _MOVING
+        self._rich.update(
+            task,
+            description=progress.status,
+            completed=progress.current if is_moving else None,
+            total=progress.total if is_moving and progress.total else None,
+        )
+
+
+def progress_for(session: "Session", *, to_stderr: bool) -> "AbstractContextManager[Callable[[Progress], None]]":
+    """Return what shows progress in this session."""
+    stream, is_tty = (session.stderr, session.stderr_is_tty) if to_stderr else (session.stdout, session.stdout_is_tty)
+    if is_tty:
+        return BarProgress(stream)
+
+    def write(line: str) -> None:
+        stream.write(line + "\n")
+        stream.flush()
+
+    return PlainProgress(write)

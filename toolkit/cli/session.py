@@ -1,0 +1,141 @@
+"""Where a command reads and writes, and the engine that it uses.
+
+A session is a shell's three streams, or a notebook's, or a test's.  Commands
+get everything outside through it, so the same command runs in all of them.
+"""
+
+import os
+import sys
+from typing import Any, NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO, TextIO
+
+    from toolkit.cli.engine_types import Engine
+
+STDOUT = 1
+STDERR = 2
+
+
+class Outcome(NamedTuple):
+    """What a command came to."""
+
+    exit_code: int = 0
+    value: Any = None
+    """The engine's object or objects that the command made or found; None where there is none."""
+    error: Exception | None = None
+    """What the command failed with, already printed to the session's stderr as one line."""
+
+
+class Session:
+    """The outside world of one command."""
+
+    def __init__(
+        self,
+        *,
+        stdin: "BinaryIO | None",
+        stdout: "TextIO",
+        stderr: "TextIO",
+        is_tty: bool | None = None,
+        owns_process: bool = False,
+    ) -> None:
+        """Use these streams.
+
+        Args:
+            stdin: bytes for the container; None is no input at all.
+            stdout: where the command's own output goes; its `buffer`, if it has one, takes raw bytes.
+            stderr: likewise, for complaints and progress.
+            is_tty: whether the streams are a terminal; None: ask each.
+            owns_process: signals to this process are the command's (a shell's command, not a notebook's).
+        """
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.stdin_is_tty = _isatty(stdin) if is_tty is None else is_tty
+        self.stdout_is_tty = _isatty(stdout) if is_tty is None else is_tty
+        self.stderr_is_tty = _isatty(stderr) if is_tty is None else is_tty
+        self.owns_process = owns_process
+        self.root: str | None = None
+        self.run_dir: str | None = None
+        self._engine: Engine | None = None
+        self._decoders: dict[int, Any] = {}
+
+    @property
+    def engine(self) -> "Engine":
+        """The engine, opened at first use."""
+        if self._engine is None:
+            engine_room: Any = __import__("toolkit.engine", fromlist=["Engine"])
+            self._engine = engine_room.Engine.open(self.root, self.run_dir)
+        return self._engine
+
+    def close(self) -> None:
+        """Close the engine, if this session opened one."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def print(self, text: str) -> None:
+        """Write a line to stdout."""
+        self.stdout.write(text + "\n")
+
+    def complain(self, text: str) -> None:
+        """Write a line to stderr, after what stdout has so far."""
+        self.stdout.flush()
+        self.stderr.write(text + "\n")
+        self.stderr.flush()
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Pass a container's bytes on, at once and unchanged where the stream can carry bytes."""
+        target = self.stdout if stream == STDOUT else self.stderr
+        buffer = getattr(target, "buffer", None)
+        if buffer is not None:
+            buffer.write(data)
+        else:
+            target.write(self._decode(stream, data))
+        target.flush()
+
+    def _decode(self, stream: int, data: bytes) -> str:
+        """Decode piecewise: a character may be split between two chunks."""
+        if stream not in self._decoders:
+            import codecs
+
+            self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("replace")
+        text: str = self._decoders[stream].decode(data)
+        return text
+
+    def stdin_fd(self) -> int | None:
+        """Return stdin's descriptor, or None where it has none (a cell's text)."""
+        return _fileno(self.stdin)
+
+    def terminal_fd(self) -> int | None:
+        """Return the descriptor of a terminal among stdout and stdin, for its size."""
+        for stream, is_tty in ((self.stdout, self.stdout_is_tty), (self.stdin, self.stdin_is_tty)):
+            fd = _fileno(stream)
+            if is_tty and fd is not None and os.isatty(fd):
+                return fd
+        return None
+
+
+def shell_session() -> Session:
+    """Make the session of this process's own standard streams."""
+    stdin = getattr(sys.stdin, "buffer", None)  # None where the descriptor is closed
+    return Session(stdin=stdin, stdout=_or_null(sys.stdout), stderr=_or_null(sys.stderr), owns_process=True)
+
+
+def _or_null(stream: "TextIO | None") -> "TextIO":
+    return stream if stream is not None else open(os.devnull, "w", encoding="utf-8")
+
+
+def _fileno(stream: "BinaryIO | TextIO | None") -> int | None:
+    if stream is None:
+        return None
+    try:
+        return stream.fileno()
+    except (OSError, AttributeError):  # io.UnsupportedOperation is an OSError
+        return None
+
+
+def _isatty(stream: object) -> bool:
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty is not None and isatty())

@@ -1,0 +1,184 @@
+"""Connecting the user's streams to a container's: stdin in, stdout and stderr out, signals and sizes along.
+
+One poll loop, no threads.  The terminal is raw only inside `connect`, and is
+given back as it was however that ends.
+"""
+
+import os
+import select
+import signal
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from toolkit.cli.detach import KeyWatcher
+from toolkit.cli.session import STDERR, STDOUT, Session
+from toolkit.cli.signals import PROXIED, SignalPipe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolkit.cli.engine_types import Attachment
+
+_CHUNK = 64 * 1024
+_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
+_MAX_FORWARDED = 3
+_GRACE_MS = 1000
+
+
+class Wishes(NamedTuple):
+    """How to connect."""
+
+    stdin: bool
+    """Pass the user's input on."""
+    tty: bool
+    """The container has a terminal: the user's goes into raw mode, if it is one."""
+    detach_keys: bytes
+    kill: "Callable[[int], None] | None" = None
+    """Sends a signal to the container; None: signals are not passed on."""
+
+
+class DetachedError(Exception):
+    """The user typed the detach keys."""
+
+
+class TerminatedError(Exception):
+    """A signal ended the command, not the container."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.exit_code = 128 + number
+
+
+def connect(session: Session, attachment: "Attachment", wishes: Wishes) -> None:
+    """Carry bytes both ways until the container's process has ended.
+
+    Raises:
+        DetachedError: the user left.
+        TerminatedError: a signal came that is not the container's.
+    """
+    with ExitStack() as stack:
+        signals = None
+        if session.owns_process:
+            signals = stack.enter_context(SignalPipe((*PROXIED, signal.SIGWINCH)))
+        if wishes.tty and wishes.stdin and session.stdin_is_tty:
+            from toolkit.linux.terminal import RawMode
+
+            fd = session.stdin_fd()
+            if fd is not None:
+                stack.enter_context(RawMode(fd))
+        _Loop(session, attachment, wishes, signals).run()
+
+
+class _Loop:
+    def __init__(self, session: Session, attachment: "Attachment", wishes: Wishes, signals: SignalPipe | None) -> None:
+        self._session = session
+        self._attachment = attachment
+        self._wishes = wishes
+        self._signals = signals
+        self._watcher = KeyWatcher(wishes.detach_keys) if wishes.tty else None
+        self._poll = select.poll()
+        self._forwarded = 0
+        self._patience_ms: int | None = None
+
+    def run(self) -> None:
+        attachment = self._attachment
+        self._poll.register(attachment.fileno(), select.POLLIN)
+        if self._signals is not None:
+            self._poll.register(self._signals.fd, select.POLLIN)
+        if self._wishes.tty:
+            self._resize()
+        stdin_fd = self._open_stdin()
+        while True:
+            try:
+                if self._step(stdin_fd):
+                    return
+            except KeyboardInterrupt:  # in a notebook; a shell's signals come through the pipe
+                self._interrupt()
+
+    def _step(self, stdin_fd: int | None) -> bool:
+        """Wait for something and handle it; tell whether that was the end."""
+        ready = self._poll.poll(self._patience_ms)
+        if not ready and self._wishes.kill is not None:
+            self._wishes.kill(signal.SIGKILL)
+        for fd, _events in ready:
+            if fd == self._attachment.fileno():
+                if self._read_output():
+                    return True
+            elif fd == stdin_fd:
+                self._read_stdin(fd)
+            elif self._signals is not None:
+                for number in self._signals.take():
+                    self._take_signal(number)
+        return False
+
+    def _read_output(self) -> bool:
+        while True:
+            output = self._attachment.read()
+            if output is None:
+                return True
+            self._session.write(STDERR if output.stream == "stderr" else STDOUT, output.data)
+            if not self._attachment.has_output():
+                return False
+
+    def _open_stdin(self) -> int | None:
+        """Begin to watch stdin; text that has no descriptor is sent at once (the monitor takes it all)."""
+        if not self._wishes.stdin:
+            return None
+        fd = self._session.stdin_fd()
+        if fd is not None:
+            self._poll.register(fd, select.POLLIN)
+            return fd
+        while self._session.stdin is not None and (data := self._session.stdin.read(_CHUNK)):
+            self._attachment.write_stdin(data)
+        self._attachment.close_stdin()
+        return None
+
+    def _read_stdin(self, fd: int) -> None:
+        try:
+            data = os.read(fd, _CHUNK)
+        except OSError:  # EIO: the terminal is gone
+            data = b""
+        if not data:
+            self._poll.unregister(fd)
+            self._attachment.close_stdin()
+            return
+        is_complete = False
+        if self._watcher is not None:
+            data, is_complete = self._watcher.feed(data)
+        if data:
+            self._attachment.write_stdin(data)
+        if is_complete:
+            raise DetachedError
+
+    def _take_signal(self, number: int) -> None:
+        if number == signal.SIGWINCH:
+            if self._wishes.tty:
+                self._resize()
+            return
+        self._forward(number)
+
+    def _forward(self, number: int) -> None:
+        """Pass a signal on; the third of those that ask to end ends the command, as docker's does."""
+        if self._wishes.kill is None:
+            raise TerminatedError(number)
+        if number in (signal.SIGINT, signal.SIGTERM):
+            self._forwarded += 1
+            if self._forwarded >= _MAX_FORWARDED:
+                raise TerminatedError(number)
+        self._wishes.kill(number)
+
+    def _interrupt(self) -> None:
+        """End what a notebook's cell is waiting for: ask the process, and kill it if it does not listen."""
+        if self._wishes.kill is None:
+            raise TerminatedError(signal.SIGINT)
+        self._wishes.kill(signal.SIGINT)
+        self._patience_ms = _GRACE_MS
+
+    def _resize(self) -> None:
+        from toolkit.linux.terminal import get_window_size
+
+        fd = self._session.terminal_fd()
+        if fd is not None:
+            rows, columns = get_window_size(fd)
+            self._attachment.resize(rows, columns)
