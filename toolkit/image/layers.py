@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Report = Callable[["LayerProgress"], None]
 
-__all__ = ["LayerInfo", "LayerProgress", "LayerRequest", "LayerStore", "Limits"]
+__all__ = ["LayerInfo", "LayerProgress", "LayerRequest", "LayerStore", "Limits", "Trash"]
 
 
 class LayerRequest(NamedTuple):
@@ -57,6 +57,18 @@ class LayerInfo(NamedTuple):
     entries: int
     root: tuple[int, int, int] | None
     """Mode, uid and gid of the root directory, where the layer says."""
+
+
+class Trash(NamedTuple):
+    """Layers that nobody can see any more."""
+
+    claim: Claim
+    layers: int
+
+    def erase(self) -> None:
+        """Delete their files.  What is not erased before this process dies, the next open erases."""
+        erase(self.claim.path)
+        os.close(self.claim.fd)
 
 
 class LayerStore:
@@ -142,18 +154,22 @@ class LayerStore:
 
     def delete(self, diff_id: Digest) -> bool:
         """Forget a layer, all at once; tell whether it was here."""
-        if not self.has(diff_id):
-            return False
+        trash = self.detach([diff_id])
+        trash.erase()
+        return trash.layers > 0
+
+    def detach(self, diff_ids: "Sequence[Digest]") -> "Trash":
+        """Make layers invisible, quickly; their files are still to be erased."""
         os.makedirs(self._tmp, mode=0o700, exist_ok=True)
         claim = claim_directory(self._tmp)
-        try:
-            os.rename(self._home(diff_id), os.path.join(claim.path, "gone"))
-        except FileNotFoundError:
-            return False
-        finally:
-            erase(claim.path)
-            os.close(claim.fd)
-        return True
+        count = 0
+        for diff_id in diff_ids:
+            try:
+                os.rename(self._home(diff_id), os.path.join(claim.path, str(count)))
+            except FileNotFoundError:
+                continue
+            count += 1
+        return Trash(claim, count)
 
     def list(self) -> "Iterator[Digest]":
         """Yield the diffIDs of all layers."""
