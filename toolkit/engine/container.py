@@ -14,8 +14,7 @@ from toolkit.engine.attachment import Attachment
 from toolkit.engine.options import ContainerOptions, ExecOptions, Ulimit
 from toolkit.linux import lock, process
 from toolkit.runtime import client, frames
-from toolkit.runtime.monitor import STATUS_FILE
-from toolkit.runtime.request import ExitRecord
+from toolkit.runtime.meeting import STATUS_FILE, ExitRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,13 +5,12 @@ Any number of processes may have the same engine open; none of them is special.
 
 import os
 import sys
+from functools import cached_property
 
 from toolkit.core.errors import PrivilegeError
 from toolkit.core.state import State
-from toolkit.engine.cgroups import Cgroups
 from toolkit.engine.containers import Containers
 from toolkit.engine.images import EngineImages
-from toolkit.engine.launcher import Launcher
 from toolkit.engine.paths import Paths
 from toolkit.engine.recovery import Recovery
 
@@ -19,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
+    from toolkit.engine.cgroups import Cgroups
+    from toolkit.engine.launcher import Launcher
     from toolkit.engine.options import ContainerOptions
     from toolkit.runtime.plan import Filter
     from toolkit.runtime.spec import Process
@@ -38,10 +39,8 @@ class Engine:
                 hint="run as root, or set CONTAINER_ROOT to a directory of your own",
             ) from exc
         self.state = State(paths.state)
-        self.cgroups = Cgroups()
         self.images = EngineImages(self)
-        self.recovery = Recovery(paths, self.state, self.cgroups)
-        self.launcher = Launcher(self)
+        self.recovery = Recovery(self)
         self.containers = Containers(self)
 
     @classmethod
@@ -58,6 +57,20 @@ class Engine:
         engine = cls(Paths.find(root, run_dir))
         engine.recovery.run()
         return engine
+
+    @cached_property
+    def cgroups(self) -> "Cgroups":
+        """The containers' control groups; found on this host at first use, since looking needs none of them."""
+        from toolkit.engine.cgroups import Cgroups
+
+        return Cgroups()
+
+    @cached_property
+    def launcher(self) -> "Launcher":
+        """What starts containers; 50 ms of imports, for those who start one."""
+        from toolkit.engine.launcher import Launcher
+
+        return Launcher(self)
 
     def close(self) -> None:
         """Close the state; containers go on."""

@@ -12,13 +12,13 @@ import os
 from toolkit.core import clock
 from toolkit.core.errors import NotFoundError
 from toolkit.linux import lock
-from toolkit.runtime.request import ExitRecord
+from toolkit.runtime.meeting import ExitRecord
 from toolkit.storage import overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.core.state import State
-    from toolkit.engine.cgroups import Cgroups
+    from toolkit.engine.engine import Engine
     from toolkit.engine.paths import Paths
 
 _LOST = ExitRecord(137, oom_killed=False, started_at="", finished_at="", error="the container's monitor was killed")
@@ -27,10 +27,10 @@ _LOST = ExitRecord(137, oom_killed=False, started_at="", finished_at="", error="
 class Recovery:
     """Finds and does what was left undone in one engine's roots."""
 
-    def __init__(self, paths: "Paths", state: "State", cgroups: "Cgroups") -> None:
-        self._paths = paths
-        self._state = state
-        self._cgroups = cgroups
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._paths: Paths = engine.paths
+        self._state: State = engine.state
 
     def run(self) -> None:
         """Look at every run directory and at the trash; costs microseconds where all is well."""
@@ -56,7 +56,7 @@ class Recovery:
 
     def clean(self, ident: str) -> None:
         """Do what a monitor does at the end; the caller holds the lock."""
-        self._cgroups.destroy(ident)
+        self._engine.cgroups.destroy(ident)
         exit_file = self._paths.exit_file(ident)
         if os.path.isdir(self._paths.container(ident)) and not os.path.exists(exit_file):
             now = clock.now()

@@ -1,7 +1,6 @@
 """How the engine reaches the zygote (to start something) and monitors (to attach to something)."""
 
 import errno
-import hashlib
 import json
 import os
 import socket
@@ -11,10 +10,12 @@ from typing import Any
 from toolkit.core.errors import EngineError, StartError
 from toolkit.linux import lock
 from toolkit.runtime import channel, frames
-from toolkit.runtime.monitor import ATTACH_SOCKET
-from toolkit.runtime.request import Request
-from toolkit.runtime.zygote import LISTENER_FD
+from toolkit.runtime.meeting import ATTACH_SOCKET, LISTENER_FD
 from toolkit.trace import Event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.runtime.request import Request
 
 _SOURCE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -77,7 +78,7 @@ class Zygote:
         self._run_dir = run_dir
         self._name = f"zygote-{_fingerprint()}.sock"
 
-    def start(self, request: Request, lock_fd: int = -1) -> Session:
+    def start(self, request: "Request", lock_fd: int = -1) -> Session:
         """Have a monitor carry out `request`; return the connection to it at once.
 
         Args:
@@ -200,6 +201,8 @@ def events_of(message: dict[str, Any]) -> list[Event]:
 
 def _fingerprint() -> str:
     """Name the code that a zygote of ours would run: an older one must not serve a newer client."""
+    import hashlib
+
     base = os.path.join(_SOURCE_ROOT, "toolkit")
     digest = hashlib.sha256(f"{sys.version} {_SOURCE_ROOT}".encode())
     for room in ("runtime", "runtime/steps", "linux", "trace", "core"):

@@ -19,15 +19,14 @@ from toolkit.linux import lock, process
 from toolkit.runtime import channel, frames
 from toolkit.runtime.context import Context
 from toolkit.runtime.log import LogWriter
+from toolkit.runtime.meeting import ATTACH_SOCKET, STATUS_FILE, ExitRecord
 from toolkit.runtime.perform import AbortedError, carry_out
 from toolkit.runtime.relay import Peer, Relay
-from toolkit.runtime.request import ExitRecord, Request
+from toolkit.runtime.request import Request
 from toolkit.runtime.steps import MONITOR
 from toolkit.trace import Event, Recorder
 from toolkit.trace.recorder import set_current
 
-ATTACH_SOCKET = "attach.sock"
-STATUS_FILE = "status.json"
 _CGROUP_REMOVAL_TRIES = 200
 _CGROUP_REMOVAL_PAUSE_S = 0.005
 

@@ -47,14 +47,3 @@ class Request(NamedTuple):
         }
         fields["plan"] = steps.from_json(document["plan"])
         return cls(**fields)
-
-
-class ExitRecord(NamedTuple):
-    """How a container ended; a small JSON file that outlives everything."""
-
-    code: int
-    """What the process returned, or 128 + the signal's number."""
-    oom_killed: bool
-    started_at: str
-    finished_at: str
-    error: str = ""

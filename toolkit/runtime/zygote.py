@@ -19,8 +19,8 @@ import sys
 
 from toolkit.linux import process
 from toolkit.runtime import monitor
+from toolkit.runtime.meeting import LISTENER_FD
 
-LISTENER_FD = 3
 IDLE_S = 600
 
 

@@ -1,0 +1,25 @@
+"""Where the engine, the zygote and the monitors meet: names of files, a descriptor, and the exit record.
+
+Apart from their users, so that a command that only looks (`container ps`)
+does not import what starts containers.
+"""
+
+from typing import NamedTuple
+
+ATTACH_SOCKET = "attach.sock"
+"""In a container's run directory: the monitor listens there."""
+STATUS_FILE = "status.json"
+"""In a container's run directory: what it does while it runs."""
+LISTENER_FD = 3
+"""The zygote's socket, as it is handed to it."""
+
+
+class ExitRecord(NamedTuple):
+    """How a container ended; a small JSON file that outlives everything."""
+
+    code: int
+    """What the process returned, or 128 + the signal's number."""
+    oom_killed: bool
+    started_at: str
+    finished_at: str
+    error: str = ""
