@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toolkit.cli.engine_types import Step
     from toolkit.cli.session import Session
+    from toolkit.runtime.steps import Step
     from toolkit.trace import Event
 
 _CALL_WIDTH = 100
@@ -17,13 +17,16 @@ _CALL_WIDTH = 100
 
 def show_plan(session: "Session", steps: "Sequence[Step]") -> None:
     """Print each step: number, who takes it, its calls as strace prints them, and why it is there."""
-    number_width = len(str(len(steps)))
+    from toolkit.runtime.steps.base import about
+
+    width = len(str(len(steps)))
     for number, step in enumerate(steps, 1):
-        session.print(f"{number:>{number_width}}  {type(step).__name__} ({step.actor}, {step.phase})")
-        indent = " " * (number_width + 2)
+        known = about(step)
+        session.print(f"{number:>{width}}  {type(step).__name__} ({known.actor}, {known.phase})")
+        indent = " " * (width + 2)
         for call in step.calls():
-            session.print(f"{indent}{_printable(call)}")
-        session.print(f"{indent}# {step.why} [{step.see}]")
+            session.print(indent + _printable(call))
+        session.print(f"{indent}# {known.why} [{known.see}]")
 
 
 def show_events(session: "Session", events: "Sequence[Event]") -> None:

@@ -8,7 +8,7 @@ from toolkit.core.errors import ConflictError, EngineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.cli.engine_types import Attachment, Container
+    from toolkit.engine import Attachment, Container
 
 
 class NotATerminalError(EngineError):

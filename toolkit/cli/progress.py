@@ -7,8 +7,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from toolkit.cli.engine_types import Progress
     from toolkit.cli.session import Session
+    from toolkit.registry.progress import Progress
 
 _MOVING = ("Downloading", "Extracting", "Pushing")
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO, TextIO
 
-    from toolkit.cli.engine_types import Engine
+    from toolkit.engine import Engine
 
 STDOUT = 1
 STDERR = 2
@@ -65,8 +65,9 @@ class Session:
     def engine(self) -> "Engine":
         """The engine, opened at first use."""
         if self._engine is None:
-            engine_room: Any = __import__("toolkit.engine", fromlist=["Engine"])
-            self._engine = engine_room.Engine.open(self.root, self.run_dir)
+            from toolkit.engine import Engine
+
+            self._engine = Engine.open(self.root, self.run_dir)
         return self._engine
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from toolkit.cli.engine_types import Attachment
+    from toolkit.engine import Attachment
 
 _CHUNK = 64 * 1024
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from toolkit.core.digest import Digest
 from toolkit.core.errors import NotFoundError
 
 TYPE_CHECKING = False
@@ -10,7 +11,9 @@ if TYPE_CHECKING:
 
     from toolkit.engine.engine import Engine
     from toolkit.image.images import ImageRecord, Images
+    from toolkit.image.removal import ImageUser
     from toolkit.registry.progress import Progress
+    from toolkit.registry.push import Pushed
 
 LAB = "lab"
 """The image that is made from this machine's own programs when it is first asked for."""
@@ -34,10 +37,14 @@ class EngineImages:
 
     def layer_path(self, diff_id: str) -> str:
         """Return the directory of an unpacked layer."""
-        return self.store.layers.path(diff_id)
+        return self.store.layers.path(Digest(diff_id))
 
-    def get(self, reference: str) -> "ImageRecord":
+    def get(self, reference: str, progress: "Callable[[str], None] | None" = None) -> "ImageRecord":
         """Find an image that is here, by name or id; the image `lab` is made where it is not.
+
+        Args:
+            reference: the name or id.
+            progress: gets a line for each stage of making `lab`.
 
         Raises:
             NotFoundError: it is not here; `pull` may find it.
@@ -47,7 +54,7 @@ class EngineImages:
         except NotFoundError:
             if reference not in (LAB, f"{LAB}:latest"):
                 raise
-        return self.make_lab()
+        return self.make_lab(progress)
 
     def make_lab(self, progress: "Callable[[str], None] | None" = None) -> "ImageRecord":
         """Make the image `lab` from this machine's own programs."""
@@ -80,10 +87,41 @@ class EngineImages:
 
         self.store.tag(parse_reference(new_name), self.get(reference).id)
 
-    def users(self) -> "Mapping[str, Sequence[str]]":
-        """Return the containers of each image: image id -> names."""
-        found: dict[str, tuple[str, ...]] = {}
-        for row in self._engine.state.list("container"):
-            image_id = row.doc["image_id"]
-            found[image_id] = (*found.get(image_id, ()), row.name or row.id)
+    def remove(self, reference: str, *, force: bool = False) -> "Sequence[str]":
+        """Take a name from an image, and remove the image with its last one, as `docker rmi` does.
+
+        Returns:
+            docker's lines: "Untagged: NAME" and "Deleted: sha256:...".
+
+        Raises:
+            NotFoundError: it is not here.
+            ConflictError: containers use it, or it has several names.
+        """
+        return self.store.remove(reference, force=force, users=self.users())
+
+    def push(self, reference: str, *, progress: "Callable[[Progress], None] | None" = None, **options: Any) -> "Pushed":
+        """Upload an image to the registry that its name says; see `toolkit.registry.client.push`.
+
+        Raises:
+            NotFoundError: it is not here.
+            RegistryError: it could not be uploaded.
+        """
+        from toolkit.image.reference import parse_reference
+        from toolkit.registry.client import push
+
+        return push(parse_reference(reference), self.store, progress=progress, **options)
+
+    def inspect(self, reference: str) -> dict[str, Any]:
+        """Return what `docker image inspect` shows of an image."""
+        from toolkit.engine import inspect
+
+        return inspect.image(self.get(reference), self.store.layers.path)
+
+    def users(self) -> "Mapping[str, Sequence[ImageUser]]":
+        """Return the containers of each image, by the image's id."""
+        from toolkit.image.removal import ImageUser
+
+        found: dict[str, list[ImageUser]] = {}
+        for one in self._engine.containers.list(all=True):
+            found.setdefault(one.doc["image_id"], []).append(ImageUser(one.id, one.status == "running"))
         return found

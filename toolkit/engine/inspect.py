@@ -14,8 +14,12 @@ from toolkit.engine.container import RUNNING, Container, Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolkit.core.digest import Digest
     from toolkit.engine.engine import Engine
     from toolkit.engine.options import ContainerOptions
+    from toolkit.image.images import ImageRecord
 
 
 def container(engine: "Engine", one: Container) -> dict[str, Any]:
@@ -150,6 +154,32 @@ def _network_settings(one: Container, status: Status) -> dict[str, Any]:
         "Ports": {},
         "IPAddress": "",
         "Networks": {mode: {"IPAddress": "", "Gateway": "", "MacAddress": ""}},
+    }
+
+
+def image(record: "ImageRecord", layer_path: "Callable[[Digest], str]") -> dict[str, Any]:
+    """Return what `docker image inspect` shows of an image."""
+    parents = [layer_path(diff_id) for diff_id in reversed(record.diff_ids)]
+    return {
+        "Id": record.id,
+        "RepoTags": list(record.names),
+        "RepoDigests": list(record.repo_digests),
+        "Parent": "",
+        "Comment": next((step.get("comment", "") for step in reversed(record.history)), ""),
+        "Created": record.created,
+        "DockerVersion": "",
+        "Author": record.author,
+        "Config": record.config,
+        "Architecture": record.architecture,
+        **({"Variant": record.variant} if record.variant else {}),
+        "Os": record.os,
+        "Size": record.size,
+        "GraphDriver": {
+            "Name": "overlay2",
+            "Data": {"UpperDir": parents[0] if parents else "", "LowerDir": ":".join(parents[1:])},
+        },
+        "RootFS": {"Type": "layers", "Layers": list(record.diff_ids)},
+        "Metadata": {"LastTagTime": clock.ZERO},
     }
 
 

@@ -10,7 +10,7 @@ from toolkit.core.errors import ConflictError, InvalidError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.cli.engine_types import Container
+    from toolkit.engine import Container
 
 
 def start(session: Session, parsed: Parsed) -> Outcome:

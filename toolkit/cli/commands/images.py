@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toolkit.cli.engine_types import ImageRecord
+    from toolkit.image.images import ImageRecord
 
 _HEADERS = {
     "Repository": "REPOSITORY",

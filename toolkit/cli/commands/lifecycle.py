@@ -9,7 +9,7 @@ from toolkit.core.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.cli.engine_types import Container
+    from toolkit.engine import Container
 
 
 def stop(session: Session, parsed: Parsed) -> Outcome:

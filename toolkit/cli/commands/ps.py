@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from toolkit.cli.engine_types import Container
+    from toolkit.engine import Container
 
 Document = dict[str, Any]
 

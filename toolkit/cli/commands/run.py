@@ -13,7 +13,7 @@ from toolkit.core.errors import EngineError, InvalidError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.cli.engine_types import Container
+    from toolkit.engine import Container
     from toolkit.engine.options import ContainerOptions
 
 _NETWORK_NOTE = (
@@ -89,7 +89,7 @@ def _have_image(session: Session, parsed: Parsed, options: "ContainerOptions") -
     policy = parsed["pull"]
     if policy != "always":
         try:
-            session.engine.images.get(options.image)
+            session.engine.images.get(options.image, None if parsed["quiet"] else session.complain)
         except NotFoundError:
             if policy == "never":
                 raise
@@ -106,7 +106,11 @@ def _dry_run(session: Session, parsed: Parsed, options: "ContainerOptions") -> O
     from toolkit.cli.explain import show_plan
 
     _have_image(session, parsed, options)
-    steps = session.engine.containers.plan(options)
+    container = session.engine.containers.create(options)
+    try:
+        steps = container.plan()
+    finally:
+        container.remove()
     show_plan(session, steps)
     return Outcome(value=steps)
 

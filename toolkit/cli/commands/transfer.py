@@ -8,7 +8,7 @@ from toolkit.core.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.cli.engine_types import ImageRecord
+    from toolkit.image.images import ImageRecord
 
 
 def pull(session: Session, parsed: Parsed) -> Outcome:

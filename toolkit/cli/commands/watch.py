@@ -12,7 +12,7 @@ from toolkit.core.units import format_binary_bytes, format_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.cli.engine_types import Container
+    from toolkit.engine import Container
 
 _INTERVAL_S = 1.0
 _HEADERS = {
