@@ -55,7 +55,7 @@ def test_ps_table_is_dockers() -> None:
     assert render_rows(rows(*TWO), _HEADERS, _COLUMNS) == (
         "CONTAINER ID   IMAGE                           COMMAND                  CREATED         STATUS"
         "                   PORTS     NAMES\n"
-        '111111111111   lab                             "sh -c echo hello wo…"   2 minutes ago   Up 2 minutes'
+        '111111111111   lab                             "sh -c \'echo hello w…"   2 minutes ago   Up 2 minutes'
         "                       web\n"
         '222222222222   localhost:5000/some/image:tag   "true"                   2 minutes ago   Exited (0) 3 hours ago'
         "             a_long_name_really\n"
@@ -71,14 +71,14 @@ def test_empty_table_has_only_its_heading() -> None:
 def test_no_trunc_shows_all_of_id_and_command() -> None:
     text = render_rows(rows(TWO[0], truncates=False), _HEADERS, _COLUMNS)
     assert "1" * 64 in text
-    assert '"sh -c echo hello world"' in text
+    assert "\"sh -c 'echo hello world'\"" in text
 
 
 @pytest.mark.parametrize(
     ("template", "printed"),
     [
         ("{{.Names}}", "web\na_long_name_really\n"),
-        ("{{.Names}}\\t{{.Command}}", 'web\t"sh -c echo hello wo…"\na_long_name_really\t"true"\n'),
+        ("{{.Names}}\\t{{.Command}}", 'web\t"sh -c \'echo hello w…"\na_long_name_really\t"true"\n'),
         (
             "table {{.Names}}\\t{{.ID}}",
             "NAMES                CONTAINER ID\nweb                  111111111111\na_long_name_really   222222222222\n",

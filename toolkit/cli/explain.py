@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from toolkit.runtime.steps import Step
     from toolkit.trace import Event
 
-_CALL_WIDTH = 100
-
 
 def show_plan(session: "Session", steps: "Sequence[Step]") -> None:
     """Print each step: number, who takes it, its calls as strace prints them, and why it is there."""
@@ -25,7 +23,7 @@ def show_plan(session: "Session", steps: "Sequence[Step]") -> None:
         session.print(f"{number:>{width}}  {type(step).__name__} ({known.actor}, {known.phase})")
         indent = " " * (width + 2)
         for call in step.calls():
-            session.print(indent + _printable(call))
+            session.print(indent + _readable(call))
         session.print(f"{indent}# {known.why} [{known.see}]")
 
 
@@ -41,7 +39,7 @@ def show_events(session: "Session", events: "Sequence[Event]") -> None:
         step = "" if event.step < 0 else str(event.step + 1)
         lines.append(
             f"{(event.start_ns - begin_ns) / 1e6:8.3f}  {event.cost_ns / 1e3:8.1f}  {step:>4}  {event.actor:<8} "
-            f"{_printable(event.strace())}"
+            f"{_readable(event.strace())}"
         )
     end_ns = max(event.start_ns + event.cost_ns for event in ordered)
     in_calls_ns = sum(event.cost_ns for event in ordered)
@@ -52,8 +50,10 @@ def show_events(session: "Session", events: "Sequence[Event]") -> None:
     session.complain("\n".join(lines))
 
 
-def _printable(call: str) -> str:
+def _readable(call: str) -> str:
+    """Escape what is not printable and shorten the container's id, which fills the lines otherwise."""
+    import re
+
     from toolkit.cli.table import clean
 
-    shown = clean(call)
-    return shown if len(shown) <= _CALL_WIDTH else shown[: _CALL_WIDTH - 1] + "…"
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", clean(call))

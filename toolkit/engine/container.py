@@ -9,11 +9,8 @@ from typing import Any, NamedTuple
 
 from toolkit.core import ids
 from toolkit.core.errors import ConflictError, EngineError, InvalidError, StartError
-from toolkit.engine import logs
-from toolkit.engine.attachment import Attachment
 from toolkit.engine.options import ContainerOptions, ExecOptions, Ulimit
-from toolkit.linux import lock, process
-from toolkit.runtime import client, frames
+from toolkit.linux import lock
 from toolkit.runtime.meeting import STATUS_FILE, ExitRecord
 
 TYPE_CHECKING = False
@@ -21,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from toolkit.core.state import Row
+    from toolkit.engine import logs
+    from toolkit.engine.attachment import Attachment
     from toolkit.engine.engine import Engine
+    from toolkit.runtime import client
     from toolkit.runtime.steps import Step
 
 CREATED = "created"
@@ -142,6 +142,12 @@ class Container:
 
         return inspect.container(self._engine, self)
 
+    def summary(self) -> dict[str, Any]:
+        """Return what lists show of it: the cheap part of `inspect`."""
+        from toolkit.engine.summary import summary
+
+        return summary(self)
+
     # Its life
 
     def plan(self) -> "tuple[Step, ...]":
@@ -155,7 +161,7 @@ class Container:
         trace: bool = False,
         gate: "Callable[[int], bool] | None" = None,
         console_size: tuple[int, int] | None = None,
-    ) -> Attachment | None:
+    ) -> "Attachment | None":
         """Start it; one that runs is left alone.
 
         Args:
@@ -168,6 +174,9 @@ class Container:
             CommandNotFoundError, CommandNotExecutableError: as docker's 127 and 126.
             EngineError: anything else that stands in the way; nothing is left of the attempt.
         """
+        from toolkit.engine.attachment import Attachment
+        from toolkit.runtime import client
+
         if self.status == RUNNING:
             return self.attach() if attach else None
         session = self._engine.launcher.start(
@@ -193,7 +202,7 @@ class Container:
         attachment.events = events
         return attachment
 
-    def _undo_start(self, session: client.Session) -> None:
+    def _undo_start(self, session: "client.Session") -> None:
         session.control(op="abort")
         try:
             _await_start(session, lambda _index: False)
@@ -204,12 +213,15 @@ class Container:
         finally:
             session.close()
 
-    def attach(self, *, stdin: bool = True) -> Attachment:
+    def attach(self, *, stdin: bool = True) -> "Attachment":
         """Connect to its stdio from now on.
 
         Raises:
             ConflictError: it does not run.
         """
+        from toolkit.engine.attachment import Attachment
+        from toolkit.runtime import client
+
         session = client.attach(self.run_dir, output=True, stdin=stdin and self.options.open_stdin)
         if session is None:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
@@ -225,6 +237,8 @@ class Container:
         Raises:
             NotFoundError: it has been removed meanwhile.
         """
+        from toolkit.runtime import client
+
         while True:
             session = client.attach(self.run_dir, output=False, stdin=False)
             if session is not None:
@@ -241,7 +255,9 @@ class Container:
             time.sleep(_POLL_S)  # between the start and the first status, or the last frame and the record
 
     @staticmethod
-    def _wait_on(session: client.Session) -> int | None:
+    def _wait_on(session: "client.Session") -> int | None:
+        from toolkit.runtime import frames
+
         try:
             while (received := session.receive()) is not None:
                 message = json.loads(received[1]) if received[0] == frames.CONTROL else {}
@@ -267,6 +283,8 @@ class Container:
 
     def _signal(self, pid: int, number: int) -> bool:
         """Signal the init, but only while its monitor vouches for the pid; tell whether it was there."""
+        from toolkit.linux import process
+
         try:
             pidfd = process.pidfd_open(pid)
         except OSError as exc:
@@ -323,16 +341,20 @@ class Container:
         self, *, follow: bool = False, tail: int | None = None, since_ns: int = 0, until_ns: int = 0
     ) -> "Iterator[logs.LogLine]":
         """Yield what it has written; see `logs.read`."""
+        from toolkit.engine import logs
+
         path = self._engine.paths.log(self.id)
         return logs.read(path, run_dir=self.run_dir, follow=follow, tail=tail, since_ns=since_ns, until_ns=until_ns)
 
-    def exec(self, options: ExecOptions, *, console_size: tuple[int, int] | None = None) -> Attachment:
+    def exec(self, options: ExecOptions, *, console_size: tuple[int, int] | None = None) -> "Attachment":
         """Run one more command in it; the attachment gives its output and its exit code.
 
         Raises:
             ConflictError: it does not run.
             CommandNotFoundError, CommandNotExecutableError: as docker's 127 and 126.
         """
+        from toolkit.engine.attachment import Attachment
+
         status = self.read_status()
         if status.state != RUNNING:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
@@ -359,8 +381,10 @@ class Container:
         return self._engine.cgroups.pids(self.id) if self.status == RUNNING else []
 
 
-def _await_start(session: client.Session, gate: "Callable[[int], bool] | None") -> "list[Any]":
+def _await_start(session: "client.Session", gate: "Callable[[int], bool] | None") -> "list[Any]":
     """Read until the process runs; return the events of the start."""
+    from toolkit.runtime import client
+
     events: list[Any] = []
     while (received := session.receive()) is not None:
         message = json.loads(received[1])
@@ -378,6 +402,8 @@ def _await_start(session: client.Session, gate: "Callable[[int], bool] | None") 
 
 def _ends_within(pid: int, timeout_s: float) -> bool:
     import select
+
+    from toolkit.linux import process
 
     try:
         pidfd = process.pidfd_open(pid)

@@ -5,6 +5,7 @@ from typing import Any
 
 from toolkit.core import clock, ids
 from toolkit.core.errors import ConflictError, InvalidError, NotFoundError
+from toolkit.engine.argv import command
 from toolkit.engine.container import RUNNING, Container
 from toolkit.engine.names import check_name, random_name
 from toolkit.engine.recovery import claim, remove_run_dir
@@ -36,11 +37,9 @@ class Containers:
             ConflictError: the name is taken.
             InvalidError: an option that means nothing.
         """
-        from toolkit.engine import oci
-
         image = self._engine.images.get(options.image)
         _check(options)
-        oci.command(options, image.config)
+        command(options, image.config)  # refuses a container that has nothing to run
         ident = ids.new_id()
         doc = _document(options, image)
         if options.name:

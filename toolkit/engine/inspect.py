@@ -10,7 +10,9 @@ from typing import Any
 import toolkit
 from toolkit.core import clock
 from toolkit.engine import oci
+from toolkit.engine.argv import command
 from toolkit.engine.container import RUNNING, Container, Status
+from toolkit.engine.summary import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,14 +27,14 @@ if TYPE_CHECKING:
 def container(engine: "Engine", one: Container) -> dict[str, Any]:
     """Return what `docker inspect` shows of a container."""
     doc, options, status = one.doc, one.options, one.read_status()
-    argv = oci.command(options, doc["image_config"])
+    argv = command(options, doc["image_config"])
     directory = engine.paths.container(one.id)
     return {
         "Id": one.id,
         "Created": doc["created"],
         "Path": argv[0],
         "Args": list(argv[1:]),
-        "State": _state(status),
+        "State": state(status),
         "Image": doc["image_id"],
         "ResolvConfPath": f"{directory}/resolv.conf",
         "HostnamePath": f"{directory}/hostname",
@@ -58,23 +60,6 @@ def container(engine: "Engine", one: Container) -> dict[str, Any]:
         "Mounts": [],
         "Config": _config(one),
         "NetworkSettings": _network_settings(one, status),
-    }
-
-
-def _state(status: Status) -> dict[str, Any]:
-    ended = status.exit
-    return {
-        "Status": status.state,
-        "Running": status.state == RUNNING,
-        "Paused": False,
-        "Restarting": False,
-        "OOMKilled": bool(ended and ended.oom_killed),
-        "Dead": False,
-        "Pid": status.pid,
-        "ExitCode": ended.code if ended else 0,
-        "Error": ended.error if ended else "",
-        "StartedAt": status.started_at or clock.ZERO,
-        "FinishedAt": ended.finished_at if ended else clock.ZERO,
     }
 
 

@@ -7,6 +7,7 @@ read-only paths, its 14 capabilities, its environment.
 from typing import Any, NamedTuple
 
 from toolkit.core.errors import InvalidError
+from toolkit.engine.argv import command
 from toolkit.linux import capability
 from toolkit.runtime.spec import OCI_VERSION, Config, Linux, Mount, Namespace, Process, Rlimit
 
@@ -46,24 +47,6 @@ class Place(NamedTuple):
     cgroup: str
     joined: dict[str, str]
     """Namespaces of other containers: kind as the OCI names it -> path."""
-
-
-def command(options: "ContainerOptions", image: dict[str, Any]) -> tuple[str, ...]:
-    """Return the program and its arguments.
-
-    Raises:
-        InvalidError: neither the image nor the user names one.
-    """
-    entrypoint = options.entrypoint
-    if entrypoint is None:
-        entrypoint = tuple(image.get("Entrypoint") or ())
-        arguments = options.command or tuple(image.get("Cmd") or ())
-    else:
-        arguments = options.command
-    argv = (*entrypoint, *arguments)
-    if not argv or not argv[0]:
-        raise InvalidError("no command specified", hint="name one after the image")
-    return argv
 
 
 def environment(options: "ContainerOptions", image: dict[str, Any], hostname: str, home: str = "") -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def ps(session: Session, parsed: Parsed) -> Outcome:
     _check_statuses(filters)
     count = 1 if parsed["latest"] else parsed["last"]
     shows_all = parsed["all"] or count > 0 or "status" in filters or "exited" in filters
-    found = [(container, container.inspect()) for container in session.engine.containers.list(all=shows_all)]
+    found = [(container, container.summary()) for container in session.engine.containers.list(all=shows_all)]
     found = [pair for pair in found if _matches(pair[1], filters)]
     found.sort(key=lambda pair: parse_ns(pair[1]["Created"]), reverse=True)
     if count > 0:
@@ -79,7 +79,7 @@ def _show(session: Session, parsed: Parsed, documents: list[Document]) -> None:
 
 def _row(document: Document, *, now_ns: int, truncates: bool) -> dict[str, Any]:
     config, state = document["Config"], document["State"]
-    command = " ".join((document["Path"], *document["Args"]))
+    command = " ".join((document["Path"], *(f"'{word}'" if " " in word else word for word in document["Args"])))
     labels: dict[str, str] = config.get("Labels") or {}
     return {
         "ID": document["Id"][:12] if truncates else document["Id"],

@@ -1,0 +1,47 @@
+"""What lists show of a container: the part of `inspect` that costs no more than the container's own record."""
+
+from typing import Any
+
+from toolkit.core import clock
+from toolkit.engine.argv import command
+from toolkit.engine.container import RUNNING, Container, Status
+
+
+def summary(one: Container) -> dict[str, Any]:
+    """Return the fields that `container ps` needs, as `inspect` has them."""
+    doc, options = one.doc, one.options
+    argv = command(options, doc["image_config"])
+    mode = "none" if options.network == "default" else options.network
+    return {
+        "Id": one.id,
+        "Created": doc["created"],
+        "Path": argv[0],
+        "Args": list(argv[1:]),
+        "State": state(one.read_status()),
+        "Image": doc["image_id"],
+        "Name": f"/{one.name}",
+        "Mounts": [],
+        "Config": {
+            "Image": options.image,
+            "Labels": {**(doc["image_config"].get("Labels") or {}), **options.labels},
+        },
+        "NetworkSettings": {"Networks": {mode: {}}},
+    }
+
+
+def state(status: Status) -> dict[str, Any]:
+    """Return a status as Docker's State."""
+    ended = status.exit
+    return {
+        "Status": status.state,
+        "Running": status.state == RUNNING,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": bool(ended and ended.oom_killed),
+        "Dead": False,
+        "Pid": status.pid,
+        "ExitCode": ended.code if ended else 0,
+        "Error": ended.error if ended else "",
+        "StartedAt": status.started_at or clock.ZERO,
+        "FinishedAt": ended.finished_at if ended else clock.ZERO,
+    }
