@@ -16,7 +16,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from toolkit.core.errors import CorruptLayerError, PrivilegeError, UnsafePathError
+from toolkit.core.errors import CorruptLayerError, EngineError, PrivilegeError, StorageFullError, UnsafePathError
 from toolkit.image.erase import erase
 from toolkit.image.unpack import tar
 from toolkit.image.unpack.tar import Entry, printable
@@ -40,6 +40,10 @@ _PATH_MAX = 4096
 _IMPLIED_MODE = 0o755
 _SPECIAL_BITS = 0o7000
 _MAJOR_MAX, _MINOR_MAX = 1 << 12, 1 << 20  # include/linux/kdev_t.h
+
+
+_IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL, errno.ERANGE)
+"""What only a name, a target or an attribute that cannot exist leads to."""
 
 
 class Totals(NamedTuple):
@@ -356,6 +360,16 @@ def clean(name: bytes) -> bytes:
 def is_whiteout(found: os.stat_result) -> bool:
     """Tell whether a file is the overlay's mark for "not here"."""
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
+def explained(exc: OSError, name: bytes) -> EngineError:
+    """Return what it means that a member could not be written."""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFullError("no space left on the device that holds the layers", hint="free some space, pull again")
+    if exc.errno in _IMPOSSIBLE:
+        return CorruptLayerError(f"no file can be made of its member {printable(name)} ({exc.strerror})")
+    code = errno.errorcode.get(exc.errno or 0, str(exc.errno))
+    return EngineError(f"cannot write {printable(name)}: {code} ({exc.strerror})")
 
 
 def _read_link(name: bytes, dir_fd: int) -> bytes | None:

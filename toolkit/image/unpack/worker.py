@@ -8,14 +8,13 @@ It holds a lock on the target beside its parent's, so nobody sweeps it away
 while either lives; and it ends with its parent, whose pipe breaks.
 """
 
-import errno
 import os
 import sys
 
-from toolkit.core.errors import BombError, EngineError, StorageFullError
+from toolkit.core.errors import BombError, EngineError
 from toolkit.image.unpack.stream import RAISE_LIMIT, Limits, Source, Stream
-from toolkit.image.unpack.tar import entries, printable
-from toolkit.image.unpack.tree import Totals, Tree
+from toolkit.image.unpack.tar import entries
+from toolkit.image.unpack.tree import Totals, Tree, explained
 from toolkit.linux.lock import try_lock
 
 TYPE_CHECKING = False
@@ -62,20 +61,13 @@ def _unpack(blob: str, target: str, algorithm: str, limits: Limits) -> tuple[str
     except BrokenPipeError:
         raise
     except OSError as exc:
-        raise _explained(exc, name) from exc
+        raise explained(exc, name) from exc
 
 
 def _reported(source: Source) -> "Iterator[bytes]":
     for chunk in source.chunks():
         _report(f"taken {source.taken}")
         yield chunk
-
-
-def _explained(exc: OSError, name: bytes) -> EngineError:
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFullError("no space left on the device that holds the layers", hint="free some space, pull again")
-    code = errno.errorcode.get(exc.errno or 0, str(exc.errno))
-    return EngineError(f"cannot write {printable(name)}: {code} ({exc.strerror})")
 
 
 def _report(line: str) -> None:
