@@ -23,8 +23,21 @@ _LOGIN_HINT = "check the name, or give credentials (--creds USER:PASSWORD, or do
 _NOT_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG")
 
 
-class BrokenError(UnreachableError):
-    """The connection broke; another attempt may do better."""
+class PassingError(RegistryError):
+    """Another attempt may do better; never shown as such.
+
+    Args:
+        message, hint: as for every EngineError.
+        wait_s: how long the registry asks to wait before that.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", wait_s: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.wait_s = wait_s
+
+
+class BrokenError(UnreachableError, PassingError):
+    """The connection broke."""
 
 
 class StoppedError(RegistryError):

@@ -7,6 +7,7 @@ without the Authorization header.
 """
 
 import email.utils
+import io
 import random
 import threading
 import time
@@ -16,12 +17,11 @@ from urllib.parse import urljoin, urlsplit
 from toolkit.core.errors import RegistryError, UnreachableError
 from toolkit.registry.auth import Authorizer
 from toolkit.registry.challenge import parse_challenges
-from toolkit.registry.failure import BrokenError, refusal
+from toolkit.registry.failure import BrokenError, PassingError, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import IO
 
     from toolkit.registry.auth import Access
     from toolkit.registry.credentials import Credentials
@@ -54,14 +54,14 @@ class Attempts:
         self._transport = transport
         self._count = 0
 
-    def failed(self, error: RegistryError, wait_s: float = 0.0) -> None:
+    def failed(self, error: PassingError) -> None:
         """Wait before the next attempt, or raise `error` if there is none left."""
         self._count += 1
-        if self._count >= self._patience.attempts or wait_s > self._patience.longest_s:
+        if self._count >= self._patience.attempts or error.wait_s > self._patience.longest_s:
             raise error
         pause_s: float = self._patience.first_s * 2 ** (self._count - 1)
         jitter = 1 + random.random() / 4  # noqa: S311 - spreads clients, no secret
-        self._transport.sleep(max(pause_s * jitter, wait_s))
+        self._transport.sleep(max(pause_s * jitter, error.wait_s))
 
     def succeeded(self) -> None:
         """Forget the failures: the work has moved on."""
@@ -110,7 +110,8 @@ class Registry:
         url: str,
         access: "Access",
         headers: "Mapping[str, str] | None" = None,
-        body: "bytes | IO[bytes] | None" = None,
+        body: "bytes | io.RawIOBase | None" = None,
+        *,
         attempts: Attempts | None = None,
     ) -> "Response":
         """Send a request until there is an answer that another attempt would not change.
@@ -120,7 +121,7 @@ class Registry:
             url: from `url`, or a Location that the registry gave.
             access: what for.
             headers: besides those that every request has.
-            body: sent again on each attempt; a file only where `attempts` allows one.
+            body: sent again on each attempt; a file must be seekable.
             attempts: the failures of the larger work that this request belongs to.
 
         Returns:
@@ -134,13 +135,29 @@ class Registry:
         attempts = attempts or self.attempts()
         while True:
             try:
-                response = self._authorized(method, url, access, headers or {}, body)
-            except BrokenError as exc:
+                return self.request_once(method, url, access, headers, body)
+            except PassingError as exc:
                 attempts.failed(exc)
-                continue
-            if response.status not in _LATER:
-                return response
-            attempts.failed(self.refusal(response, access), _retry_after_s(response.headers.get("Retry-After", "")))
+
+    def request_once(
+        self,
+        method: str,
+        url: str,
+        access: "Access",
+        headers: "Mapping[str, str] | None" = None,
+        body: "bytes | io.RawIOBase | None" = None,
+    ) -> "Response":
+        """Send a request as `request` does, but leave further attempts to the caller.
+
+        Raises:
+            PassingError: the connection broke, or the registry says "later".
+        """
+        response = self._authorized(method, url, access, headers or {}, body)
+        if response.status not in _LATER:
+            return response
+        wait_s = _retry_after_s(response.headers.get("Retry-After", ""))
+        reason = self.refusal(response, access)
+        raise PassingError(reason.message, hint=reason.hint, wait_s=wait_s)
 
     def refusal(self, response: "Response", access: "Access") -> RegistryError:
         """Say why the registry answered as it did; closes the response.
@@ -163,7 +180,7 @@ class Registry:
         return error
 
     def _authorized(
-        self, method: str, url: str, access: "Access", headers: "Mapping[str, str]", body: "bytes | IO[bytes] | None"
+        self, method: str, url: str, access: "Access", headers: "Mapping[str, str]", body: "bytes | io.RawIOBase | None"
     ) -> "Response":
         is_ours = _origin(url) == _origin(self._find_base())
         header = self.authorizer.header(access) if is_ours else None
@@ -189,7 +206,7 @@ class Registry:
         url: str,
         headers: "Mapping[str, str]",
         authorization: str | None,
-        body: "bytes | IO[bytes] | None",
+        body: "bytes | io.RawIOBase | None",
     ) -> "Response":
         origin = _origin(url)
         for _ in range(_MAX_REDIRECTS):
@@ -239,10 +256,8 @@ class Registry:
                 continue
             if status not in _LATER:
                 return status, answer
-            host = urlsplit(url).netloc
-            attempts.failed(
-                RegistryError(f"token server {host} failed with status {status}", hint="try again later"), wait_s
-            )
+            text = f"token server {urlsplit(url).netloc} failed with status {status}"
+            attempts.failed(PassingError(text, hint="try again later", wait_s=wait_s))
 
 
 def _origin(url: str) -> tuple[str, str]:

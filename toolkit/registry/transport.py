@@ -6,6 +6,7 @@ they are made in `session`.
 """
 
 import contextlib
+import io
 import os
 import ssl
 import threading
@@ -19,7 +20,6 @@ from toolkit.trace import span
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import IO
 
     import urllib3
 
@@ -149,7 +149,7 @@ class Transport:
         method: str,
         url: str,
         headers: "Mapping[str, str]",
-        body: "bytes | IO[bytes] | None" = None,
+        body: "bytes | io.RawIOBase | None" = None,
         *,
         verify: bool = True,
     ) -> Response:
