@@ -36,13 +36,24 @@ class Sender:
         self.seen: list[Progress] = []
 
     def __call__(
-        self, address: str, image: Image, credentials: Credentials | None = None, *, name: str = NAME, mounts: tuple[str, ...] = ()
+        self,
+        address: str,
+        image: Image,
+        credentials: Credentials | None = None,
+        *,
+        name: str = NAME,
+        mounts: tuple[str, ...] = (),
     ) -> Pushed:
         for content in (*image.blobs.values(), image.content):
             self.store.add(content)
         self.seen.clear()
         return push_image(
-            self.target(address, credentials, name, mounts), "latest", Digest(image.digest), self.store, mounts, Reporter(self.seen.append)
+            self.target(address, credentials, name, mounts),
+            "latest",
+            Digest(image.digest),
+            self.store,
+            mounts,
+            Reporter(self.seen.append),
         )
 
     def target(self, address: str, credentials: Credentials | None, name: str, mounts: tuple[str, ...]) -> Source:
@@ -133,7 +144,7 @@ def test_debian_s_registry_takes_chunks_and_mounts(
 @pytest.mark.needs("docker-registry", "htpasswd")
 def test_debian_s_registry_with_basic_authentication(send: Sender, start_registry: StartRegistry, image: Image) -> None:
     registry = start_registry("basic")
-    with pytest.raises(UnauthorizedError, match="push access denied for .* or may require login"):
+    with pytest.raises(UnauthorizedError, match=r"push access denied for .* or may require login"):
         send(registry.host, image)
     with pytest.raises(UnauthorizedError, match="refuses the credentials"):
         send(registry.host, image, Credentials(USER, "wrong"))
@@ -182,7 +193,9 @@ def test_broken_chunk_goes_on_from_what_arrived(monkeypatch: pytest.MonkeyPatch)
     blob = image.blobs[image.layers[0]]
     with ScriptedServer() as server:
         accept(server, image, answer(201))
-        server.on("PATCH", "/up", answer(202, {"Location": "/up?state=2"}), reset, answer(202, {"Location": "/up?state=3"}))
+        server.on(
+            "PATCH", "/up", answer(202, {"Location": "/up?state=2"}), reset, answer(202, {"Location": "/up?state=3"})
+        )
         server.on("GET", "/up", answer(204, {"Range": "0-99", "Location": "/up?state=2b"}))
         push_with(server, image)
         patches = [request for request in server.requests if request.method == "PATCH"]
@@ -205,7 +218,7 @@ def test_refused_blob_names_the_registry_s_reason() -> None:
     body = b'{"errors":[{"code":"DENIED","message":"quota exceeded"}]}'
     with ScriptedServer() as server:
         accept(server, image, answer(403, body=body))
-        with pytest.raises(UnauthorizedError, match="push access denied for .*: quota exceeded"):
+        with pytest.raises(UnauthorizedError, match=r"push access denied for .*: quota exceeded"):
             push_with(server, image)
 
 
@@ -223,7 +236,14 @@ def test_image_without_its_blobs_says_what_to_do(tmp_path: Path) -> None:
     store = ContentStore(str(tmp_path))
     store.add(image.content)
     with ScriptedServer() as server, pytest.raises(NotFoundError, match="is not here any more; pull the image again"):
-        push_image(Sender(store).target(server.address, None, NAME, ()), "latest", Digest(image.digest), store, (), Reporter(None))
+        push_image(
+            Sender(store).target(server.address, None, NAME, ()),
+            "latest",
+            Digest(image.digest),
+            store,
+            (),
+            Reporter(None),
+        )
 
 
 def push_with(server: ScriptedServer, image: Image) -> None:
