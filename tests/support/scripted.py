@@ -103,10 +103,12 @@ class ScriptedServer:
 
 
 def _read(stream: "socket.SocketIO | object") -> Request | None:
+    if stream.peek(1)[:1] == b"\x16":  # type: ignore[attr-defined]  # as below
+        return None  # a TLS handshake, which real servers refuse at once
     line: bytes = stream.readline()  # type: ignore[attr-defined]  # makefile's own type depends on its arguments
     parts = line.decode("latin-1").split()
     if len(parts) != 3:
-        return None  # the end, or a TLS handshake
+        return None  # the end
     headers: dict[str, str] = {}
     while (field := stream.readline().strip()) != b"":  # type: ignore[attr-defined]  # as above
         name, _, value = field.decode("latin-1").partition(":")

@@ -44,9 +44,8 @@ class Crew:
         return self
 
     def __exit__(self, kind: object, *_exc: object) -> None:
-        self._stopped.set()
         if kind is not None:
-            self._transport.stop()
+            self._stop()
         for thread in self._threads:
             thread.join(_JOIN_TIMEOUT_S)  # one that waits for a connection ends on its own, a little later
 
@@ -68,9 +67,14 @@ class Crew:
                 index = self._waiting.get_nowait()
             except Empty:
                 return
-            failure: BaseException | None = None
             try:
                 self._jobs[index]()
             except BaseException as exc:  # noqa: BLE001 - raised again by `finished`, in the caller's thread
-                failure = exc
-            self._ended.put((index, failure))
+                self._ended.put((index, exc))  # before the others hear of it: theirs are not the first failure
+                self._stop()
+                return
+            self._ended.put((index, None))
+
+    def _stop(self) -> None:
+        self._stopped.set()
+        self._transport.stop()

@@ -8,7 +8,7 @@ one; only the origin's failure is the user's.
 from typing import NamedTuple
 
 from toolkit.core.digest import Digest
-from toolkit.core.errors import EngineError, IntegrityError, InvalidError, UnsupportedError
+from toolkit.core.errors import EngineError, IntegrityError, InvalidError, NotFoundError, UnsupportedError
 from toolkit.image.manifest import (
     MANIFEST_MAX_BYTES,
     ImageConfig,
@@ -19,6 +19,7 @@ from toolkit.image.manifest import (
     require_image,
     select_platform,
 )
+from toolkit.image.platform import runnable_on
 from toolkit.registry.failure import StoppedError
 from toolkit.registry.progress import Reporter
 from toolkit.registry.source import fetch_blob
@@ -96,6 +97,11 @@ def _find(sources: "Sequence[Source]", reference: str, platform: "Platform | Non
     _keep(content, remote)
     fetch_blob(sources, document.config, content, "", _SILENT)
     config = parse_config(content.read(document.config.digest), document)
+    if platform is not None and config.platform() not in runnable_on(platform):
+        raise NotFoundError(
+            f"{name} is not for {platform} but for {config.platform()}",
+            hint=f"pull it with --platform {config.platform()}",
+        )
     return Found(top, remote.digest, document, config, sources)
 
 

@@ -18,6 +18,7 @@ from toolkit.core.errors import RegistryError, UnreachableError
 from toolkit.registry.auth import Authorizer
 from toolkit.registry.challenge import parse_challenges
 from toolkit.registry.failure import BrokenError, PassingError, refusal
+from toolkit.registry.transport import Timeouts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _LATER = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 10
+# A server of plain http may wait for the end of a line that a TLS handshake does not have.
+_PROBE = Timeouts(connect_s=2.0, read_s=5.0)
 _MAX_TOKEN_BYTES = 1 << 20
 
 
@@ -233,7 +236,7 @@ class Registry:
             for scheme in self.endpoint.schemes:
                 base = f"{scheme}://{self.endpoint.host}"
                 try:
-                    response = self.transport.exchange("GET", f"{base}/v2/", {}, verify=False)
+                    response = self.transport.exchange("GET", f"{base}/v2/", {}, verify=False, timeouts=_PROBE)
                 except UnreachableError as exc:
                     failure = exc
                     continue

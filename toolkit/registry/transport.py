@@ -152,6 +152,7 @@ class Transport:
         body: "bytes | io.RawIOBase | None" = None,
         *,
         verify: bool = True,
+        timeouts: Timeouts | None = None,
     ) -> Response:
         """Send one request and wait for the head of its answer, whatever its status.
 
@@ -161,6 +162,7 @@ class Transport:
             headers: Authorization is sent, and never recorded.
             body: bytes, or a file together with a Content-Length header.
             verify: check the TLS certificate.
+            timeouts: others than this transport's.
 
         Raises:
             UnreachableError: no answer.
@@ -172,7 +174,8 @@ class Transport:
 
         self.check()
         failure: HTTPError | None = None
-        timeout = urllib3.Timeout(connect=self.timeouts.connect_s, read=self.timeouts.read_s)
+        patience = timeouts or self.timeouts
+        timeout = urllib3.Timeout(connect=patience.connect_s, read=patience.read_s)
         try:
             with span(f"http.{method.lower()}", f"{method} {public_url(url)}") as here:
                 try:
