@@ -4,7 +4,6 @@ from toolkit.cli.command import Command
 from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
 from toolkit.cli.progress import progress_for
 from toolkit.cli.session import Outcome, Session
-from toolkit.core.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,26 +28,13 @@ def pull_image(session: Session, name: str, *, platform: str, is_quiet: bool, to
     images = session.engine.images
     if is_quiet:
         return images.pull(name, platform=platform or None)
-    before = _find_id(session, name)
-
     def say(line: str) -> None:
         (session.stderr if to_stderr else session.stdout).write(line + "\n")
 
     say(f"{reference.tag or reference.digest}: Pulling from {reference.repository}")
     with progress_for(session, to_stderr=to_stderr) as report:
-        record = images.pull(name, platform=platform or None, progress=report)
-    say(f"Digest: {record.manifest_digest}")
-    is_new = before != record.id
-    fate = "Downloaded newer image for" if is_new else "Image is up to date for"
-    say(f"Status: {fate} {reference.familiar()}")
-    return record
-
-
-def _find_id(session: Session, name: str) -> str | None:
-    try:
-        return str(session.engine.images.get(name).id)
-    except NotFoundError:
-        return None
+        # Its last two lines are docker's "Digest: ..." (of the index, if there is one) and "Status: ..."
+        return images.pull(name, platform=platform or None, progress=report)
 
 
 def push(session: Session, parsed: Parsed) -> Outcome:
