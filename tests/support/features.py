@@ -5,7 +5,9 @@ A feature is a name or a family with an argument: "root", "cgroup2:memory",
 returns "" where the feature is there.
 """
 
+import ctypes
 import functools
+import mmap
 import os
 import shutil
 import subprocess
@@ -107,6 +109,28 @@ def _loop() -> str:
     return "" if found.returncode == 0 else found.stderr.strip()
 
 
+def _ia32() -> str:
+    """Run 32-bit code from a 64-bit process: mov eax, 20 (getpid); int 0x80; ret."""
+    code = b"\xb8\x14\x00\x00\x00\xcd\x80\xc3"
+
+    def attempt() -> None:
+        page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        page.write(code)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+        if ctypes.CFUNCTYPE(ctypes.c_int)(address)() != os.getpid():
+            raise ChildError("int 0x80 is not a system call here")
+
+    return _tried(attempt, 0) if os.uname().machine == "x86_64" else "not x86_64"
+
+
+def _libseccomp() -> str:
+    try:
+        ctypes.CDLL("libseccomp.so.2")
+    except OSError as exc:
+        return f"no libseccomp: {exc}"
+    return ""
+
+
 def _seccomp() -> str:
     with open("/proc/self/status") as file:
         return "" if "Seccomp:" in file.read() else "this kernel has no seccomp"
@@ -171,6 +195,8 @@ def _cgroup_either(controller: str) -> str:
 
 
 _PROBES: dict[str, Callable[[], str]] = {
+    "ia32": _ia32,
+    "libseccomp": _libseccomp,
     "loop": _loop,
     "overlay": lambda: _tried(_mount_overlay, ns.CLONE_NEWNS),
     "root": _root,

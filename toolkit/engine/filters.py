@@ -2,7 +2,7 @@
 
 import binascii
 import json
-from typing import Any
+from typing import cast
 
 from toolkit.core.errors import InvalidError
 from toolkit.linux import capability
@@ -11,6 +11,7 @@ from toolkit.runtime.plan import Filter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.engine.options import ContainerOptions
+    from toolkit.linux.seccomp.profile import DockerProfile
     from toolkit.runtime.spec import Process
 
 _PREFIX = "seccomp="
@@ -25,15 +26,15 @@ def compiled(root: str, options: "ContainerOptions", process: "Process") -> Filt
     profile_text = next((option[len(_PREFIX) :] for option in options.security_opt if option.startswith(_PREFIX)), "")
     if profile_text == "unconfined" or (options.privileged and not profile_text):
         return None
-    from toolkit.linux.seccomp import compile as compiler
+    from toolkit.linux.seccomp import cache
 
     mask = capability.parse(process.get("capabilities", {}).get("bounding", []))
-    program = compiler.cached(f"{root}/cache/seccomp", _profile(profile_text), mask)
+    program = cache.cached(f"{root}/cache/seccomp", _profile(profile_text), mask)
     encoded = binascii.b2a_base64(program.bpf, newline=False).decode()
     return Filter(encoded, program.flags, len(program.bpf) // 8, "custom" if profile_text else "default")
 
 
-def _profile(text: str) -> "dict[str, Any] | None":
+def _profile(text: str) -> "DockerProfile | None":
     if not text or text == "builtin":
         return None
     try:
@@ -44,4 +45,4 @@ def _profile(text: str) -> "dict[str, Any] | None":
         ) from exc
     if not isinstance(document, dict) or "defaultAction" not in document:
         raise InvalidError("the seccomp profile has no defaultAction", hint="give a file like docker's default.json")
-    return document
+    return cast("DockerProfile", document)

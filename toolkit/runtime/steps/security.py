@@ -87,7 +87,7 @@ class LoadSeccomp(NamedTuple):
     profile: str
 
     def calls(self) -> tuple[str, ...]:
-        return (f"seccomp(SECCOMP_SET_MODE_FILTER, {self.flags:#x}, {{len={self.instructions}, filter=0x0}})",)
+        return (apply.describe(self.instructions, self.flags),)
 
     def apply(self, context: "Context") -> None:
         apply.load(a2b_base64(self.program), self.flags)
