@@ -3,11 +3,14 @@
 import pytest
 
 from tests.support import needs, session
+from tests.support.engines import busybox_tree, engine
 from tests.support.needs import pytest_runtest_setup
 from tests.support.registries import start_registry
 from tests.support.session import engine_root, pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
 
 __all__ = [
+    "busybox_tree",
+    "engine",
     "engine_root",
     "pytest_addoption",
     "pytest_configure",

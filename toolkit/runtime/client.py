@@ -77,6 +77,7 @@ class Zygote:
         """Use the zygote whose socket lies in `run_dir`."""
         self._run_dir = run_dir
         self._name = f"zygote-{_fingerprint()}.sock"
+        self._launched_pid = 0
 
     def start(self, request: "Request", lock_fd: int = -1) -> Session:
         """Have a monitor carry out `request`; return the connection to it at once.
@@ -84,6 +85,9 @@ class Zygote:
         Args:
             request: what to do.
             lock_fd: the locked run directory, whose lock the monitor inherits.
+
+        Raises:
+            StartError: no zygote can be started.
         """
         sock = self._connect()
         message = frames.control(request.to_json())
@@ -95,7 +99,24 @@ class Zygote:
                 sock.sendall(message)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the reader of the answer sees the same and knows what to do
+        self._reap()
         return Session(sock)
+
+    def _reap(self) -> None:
+        """Wait for the process that we spawned: it forks the zygote and ends, so that the zygote is nobody's child.
+
+        Whoever ends its own children (a notebook kernel does) must not end all containers.
+        """
+        pid, self._launched_pid = self._launched_pid, 0
+        if not pid:
+            return
+        try:
+            status = os.waitpid(pid, 0)[1]
+        except ChildProcessError:
+            return  # this program ignores SIGCHLD: the kernel has reaped it
+        if status:
+            log = f"{self._run_dir}/zygote.log"
+            raise StartError("the process that starts containers ended at once", hint=f"see the end of {log}")
 
     def _connect(self) -> socket.socket:
         try:
@@ -136,7 +157,7 @@ class Zygote:
                 f"import sys; sys.path.insert(0, {_SOURCE_ROOT!r}); from toolkit.runtime.zygote import main; main()"
             )
             log = f"{self._run_dir}/zygote.log"
-            os.posix_spawn(
+            self._launched_pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-I", "-S", "-c", program, path],
                 _ENVIRONMENT,
@@ -146,18 +167,23 @@ class Zygote:
                     (os.POSIX_SPAWN_DUP2, 1, 2),
                     (os.POSIX_SPAWN_DUP2, listener.fileno(), LISTENER_FD),
                 ],
+                setsid=True,  # a Ctrl-C in our terminal is not for it, not even in its first moments
             )
 
     def stop(self) -> None:
-        """Have the zygote leave: it goes when its socket is gone and something wakes it."""
+        """Have the zygote leave: it goes when its socket is not at its place and something wakes it."""
+        aside = f"{self._name}.{os.getpid()}"
         try:
-            sock = _connect_in(self._run_dir, self._name)
+            os.rename(f"{self._run_dir}/{self._name}", f"{self._run_dir}/{aside}")
+        except FileNotFoundError:
+            return
+        try:
+            _connect_in(self._run_dir, aside).close()
         except OSError as exc:
             if exc.errno not in _UNREACHABLE:
                 raise
-            return
-        os.unlink(f"{self._run_dir}/{self._name}")
-        sock.close()
+        finally:
+            os.unlink(f"{self._run_dir}/{aside}")
 
 
 def _connect_in(directory: str, name: str) -> socket.socket:

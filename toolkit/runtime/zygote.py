@@ -31,6 +31,8 @@ def main() -> None:
     path = sys.argv[1]
     inode = os.stat(path).st_ino
     os.closerange(LISTENER_FD + 1, 1 << 16)  # whatever leaked into us must not leak into containers
+    if os.fork():
+        os._exit(0)  # whoever spawned us waits for this; the zygote itself is an orphan
     os.setsid()
     os.chdir("/")
     os.umask(0o022)
