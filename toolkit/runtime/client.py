@@ -203,7 +203,10 @@ def _connect_in(directory: str, name: str) -> socket.socket:
 
 
 def attach(container_run_dir: str, *, output: bool, stdin: bool) -> Session | None:
-    """Connect to the monitor of a running container; None if none listens there (any more)."""
+    """Connect to the monitor of a running container; None if none listens there (any more).
+
+    The monitor has confirmed it: from now on no output is missed.
+    """
     try:
         sock = _connect_in(container_run_dir, ATTACH_SOCKET)
     except OSError as exc:
@@ -212,6 +215,9 @@ def attach(container_run_dir: str, *, output: bool, stdin: bool) -> Session | No
         return None
     session = Session(sock)
     session.control(op="attach", output=output, stdin=stdin)
+    if session.receive() is None:  # the monitor was about to leave
+        session.close()
+        return None
     return session
 
 

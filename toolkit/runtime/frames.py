@@ -13,6 +13,7 @@ From the monitor:
     {"event": "gate", "step": 17}         waits before a step
     {"event": "trace", "events": [...]}
     {"event": "started", "pid": 4711, ...}
+    {"event": "attached"}                 the answer to "attach": no output is missed from here on
     {"event": "failed", ...}              see channel.failure
     {"event": "exited", "code": 0, ...}   the last frame
 
@@ -40,6 +41,18 @@ def frame(kind: int, content: bytes) -> bytes:
 def control(message: dict[str, Any]) -> bytes:
     """Return a frame of kind CONTROL."""
     return frame(CONTROL, json.dumps(message).encode())
+
+
+def parse_control(content: bytes) -> dict[str, Any]:
+    """Return the message in a frame of kind CONTROL.
+
+    Raises:
+        ValueError: it is not a JSON object.
+    """
+    message: Any = json.loads(content)
+    if not isinstance(message, dict):
+        raise ValueError("a control message is a JSON object")
+    return message
 
 
 class FrameReader:

@@ -5,7 +5,6 @@ its buffer is full; a reader that is gone is forgotten; the log gets everything.
 """
 
 import errno
-import json
 import os
 import select
 import socket
@@ -234,26 +233,30 @@ class Relay:
 
     def _take_frames(self, peer: Peer) -> None:
         try:
-            while (received := peer.reader.pop()) is not None:
+            while self._peers.get(peer.fd) is peer and (received := peer.reader.pop()) is not None:
                 kind, content = received
                 if kind == frames.STDIN and peer.stdin:
                     self._stdin_buffer += content
                     self._write_stdin()
                 elif kind == frames.CONTROL:
-                    self._obey(peer, json.loads(content))
+                    self._obey(peer, frames.parse_control(content))
         except (ValueError, KeyError):  # not our protocol
             self._drop(peer)
 
     def _obey(self, peer: Peer, message: dict[str, Any]) -> None:
         operation = message.get("op")
         if operation == "resize" and self._master_fd >= 0:
-            pty.set_window_size(self._master_fd, int(message["rows"]), int(message["columns"]))
+            pty.set_window_size(self._master_fd, _size(message["rows"]), _size(message["columns"]))
         elif operation == "close-stdin" and peer.stdin:
             self._stdin_closing = True
             self._write_stdin()
         elif operation == "attach":
             peer.output = bool(message.get("output", True))
             peer.stdin = bool(message.get("stdin", False))
+            if peer.send(frames.control({"event": "attached"})):
+                self._watch(peer)
+            else:
+                self._drop(peer)
 
     def _write_stdin(self) -> None:
         if self._stdin_fd < 0:
@@ -317,3 +320,10 @@ class Relay:
             self._log.close()
         if callback is not None:
             callback()
+
+
+def _size(value: object) -> int:
+    """Return a terminal's rows or columns; struct winsize has 16 bits for them."""
+    if not isinstance(value, int) or not 0 <= value < 1 << 16:
+        raise ValueError(f"no size of a terminal: {value!r}")
+    return value
