@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support import needs, session
-from tests.support.engines import busybox_tree, engine
+from tests.support.engines import busybox_tree, engine, template_root
 from tests.support.needs import pytest_runtest_setup
 from tests.support.registries import start_registry
 from tests.support.session import engine_root, pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
@@ -18,6 +18,7 @@ __all__ = [
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "start_registry",
+    "template_root",
 ]
 
 

@@ -3,19 +3,27 @@
 The image is real busybox and nothing else, so a test knows every file in it.
 """
 
+import io
+import json
 import os
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.support.session import EngineRoot
-from toolkit.core.errors import NotFoundError
+from toolkit.core.state import State
 from toolkit.engine.attachment import Attachment
 from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions
+from toolkit.image import manifest
+from toolkit.image.images import Images
+from toolkit.image.layers import LayerRequest
+from toolkit.image.reference import parse_reference
 
 BUSYBOX = "busybox"
 _PASSWD = """root:x:0:0:root:/root:/bin/sh
@@ -39,44 +47,32 @@ class Ran(NamedTuple):
     err: str
 
 
-class _Record(NamedTuple):
-    id: str
-    config: dict[str, Any]
-    diff_ids: tuple[str, ...]
-
-
-class _Layers:
-    def __init__(self, paths: dict[str, str]) -> None:
-        self._paths = paths
-
-    def path(self, diff_id: str) -> str:
-        return self._paths[diff_id]
-
-
-class FakeStore:
-    """Images that are plain directories."""
-
-    def __init__(self) -> None:
-        self.paths: dict[str, str] = {}
-        self.layers = _Layers(self.paths)
-        self._records: dict[str, _Record] = {}
-
-    def add(self, name: str, *trees: str, **config: Any) -> None:
-        """Have an image of these layers, the lowest first."""
-        diff_ids = tuple(f"sha256:{index}-{name}" for index in range(len(trees)))
-        self.paths.update(zip(diff_ids, trees, strict=True))
-        whole = {"Env": ["PATH=/bin"], "Cmd": ["sh"], **config}
-        self._records[name] = _Record(f"sha256:{name}", whole, diff_ids)
-
-    def resolve(self, reference: str) -> _Record:
-        """Find an image."""
-        if reference not in self._records:
-            raise NotFoundError(f"No such image: {reference}")
-        return self._records[reference]
-
-    def list(self) -> list[_Record]:
-        """Return all."""
-        return list(self._records.values())
+def add_image(images: Images, name: str, *trees: str, **config: Any) -> None:
+    """Bring in an image of these directories, the lowest layer first, through the stores that a pull uses."""
+    requests: list[LayerRequest] = []
+    blobs: list[manifest.Descriptor] = []
+    for tree in trees:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            tar.add(tree, arcname=".")
+        digest = images.content.add(buffer.getvalue())
+        blobs.append(manifest.Descriptor(media_type=manifest.OCI_LAYER, digest=digest, size=buffer.tell()))
+        requests.append(LayerRequest(images.content.path(digest), manifest.OCI_LAYER, digest))
+    document = {
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [request.diff_id for request in requests]},
+        "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"], **config},
+    }
+    with images.importing():
+        images.layers.apply(requests)
+        content = json.dumps(document).encode()
+        described = manifest.Descriptor(
+            media_type=manifest.OCI_CONFIG, digest=images.content.add(content), size=len(content)
+        )
+        whole = manifest.Manifest(schema_version=2, media_type=manifest.OCI_MANIFEST, config=described, layers=blobs)
+        record = images.add(images.content.add(manifest.encode(whole)))
+        images.tag(parse_reference(name), record.id)
 
 
 def make_busybox_tree(root: str) -> None:
@@ -95,29 +91,39 @@ def make_busybox_tree(root: str) -> None:
 
 @pytest.fixture(scope="session")
 def busybox_tree(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the unpacked layer of busybox, shared by all tests."""
+    """Return the unpacked root of busybox, for images that are like it."""
     root = str(tmp_path_factory.mktemp("busybox"))
     os.chmod(root, 0o755)
     make_busybox_tree(root)
     return root
 
 
+@pytest.fixture(scope="session")
+def template_root(busybox_tree: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return an engine root with nothing but the image busybox, to be copied."""
+    root = str(tmp_path_factory.mktemp("template"))
+    with Engine.open(root) as made:
+        add_image(made.images.store, BUSYBOX, busybox_tree)
+    return root
+
+
 @pytest.fixture
-def engine(engine_root: EngineRoot, busybox_tree: str) -> Iterator[Engine]:
+def engine(engine_root: EngineRoot, template_root: str) -> Iterator[Engine]:
     """Return an engine whose only image is busybox; its containers and its zygote end with the test."""
-    made = open_engine(engine_root, busybox_tree)
+    made = open_engine(engine_root, template_root)
     yield made
     close_engine(made)
 
 
-def open_engine(where: EngineRoot, busybox_tree: str) -> Engine:
-    """Open an engine that has the image busybox."""
-    made = Engine.open(where.root, where.run)
-    store = FakeStore()
-    store.add(BUSYBOX, busybox_tree)
-    made.images._store = store  # type: ignore[assignment]
-    made.seccomp_filter = lambda options, process: None  # type: ignore[method-assign]
-    return made
+def open_engine(where: EngineRoot, template_root: str) -> Engine:
+    """Make an engine at `where` with the image of `template_root`; its files are hard links, quick to make."""
+    for name in ("content", "layers"):
+        shutil.copytree(f"{template_root}/{name}", f"{where.root}/{name}", symlinks=True, copy_function=os.link)
+    with closing(State(f"{template_root}/state.db")) as template, closing(State(f"{where.root}/state.db")) as state:
+        for kind in ("image", "tag"):
+            for row in template.list(kind):
+                state.put(kind, row.id, row.doc, row.name)
+    return Engine.open(where.root, where.run)
 
 
 def close_engine(engine: Engine) -> None:

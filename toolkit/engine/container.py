@@ -8,8 +8,9 @@ import time
 from typing import Any, NamedTuple
 
 from toolkit.core import ids
-from toolkit.core.errors import ConflictError, EngineError, InvalidError, StartError
+from toolkit.core.errors import ConflictError, EngineError, StartError
 from toolkit.engine.options import ContainerOptions, ExecOptions, Ulimit
+from toolkit.engine.signals import signal_number
 from toolkit.linux import lock
 from toolkit.runtime.meeting import STATUS_FILE, ExitRecord
 
@@ -415,27 +416,6 @@ def _ends_within(pid: int, timeout_s: float) -> bool:
         return bool(select.select([pidfd], [], [], None if timeout_s < 0 else timeout_s)[0])
     finally:
         os.close(pidfd)
-
-
-def signal_number(name: int | str) -> int:
-    """Return the number of a signal: "SIGTERM", "term", "15", 15, "RTMIN+3".
-
-    Raises:
-        InvalidError: there is no such signal.
-    """
-    text = str(name).upper().removeprefix("SIG")
-    number = 0
-    if text.isdigit():
-        number = int(text)
-    elif text.startswith("RTMIN+") and text[6:].isdigit():
-        number = signal.SIGRTMIN + int(text[6:])
-    elif text.startswith("RTMAX-") and text[6:].isdigit():
-        number = signal.SIGRTMAX - int(text[6:])
-    else:
-        number = getattr(signal, f"SIG{text}", 0)
-    if not 0 < int(number) <= signal.SIGRTMAX:
-        raise InvalidError(f"invalid signal: {name}", hint="a name such as SIGTERM, or a number")
-    return int(number)
 
 
 def options_of(stored: dict[str, Any]) -> ContainerOptions:

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from toolkit.core import clock, ids
-from toolkit.core.errors import ConflictError, InvalidError, NotFoundError
+from toolkit.core.errors import ConflictError, NotFoundError
 from toolkit.engine.argv import command
 from toolkit.engine.container import RUNNING, Container
 from toolkit.engine.names import check_name, random_name
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from toolkit.image.images import ImageRecord
 
 KIND = "container"
-_MIN_MEMORY_BYTES = 6 * 1024 * 1024  # moby, daemon/daemon_unix.go, linuxMinMemory
 _NAME_TRIES = 50
 
 
@@ -37,13 +36,19 @@ class Containers:
             ConflictError: the name is taken.
             InvalidError: an option that means nothing.
         """
-        image = self._engine.images.get(options.image)
-        _check(options)
-        command(options, image.config)  # refuses a container that has nothing to run
-        ident = ids.new_id()
-        doc = _document(options, image)
-        if options.name:
-            name = check_name(options.name)
+        from toolkit.engine import validate
+
+        validate.check(options)
+        name = check_name(options.name) if options.name else ""
+        images = self._engine.images
+        images.get(options.image)  # makes the image `lab` where it is not here yet
+        with images.store.holding():
+            image = images.get(options.image)
+            command(options, image.config)  # refuses a container that has nothing to run
+            return self._insert(ids.new_id(), name, _document(options, image))
+
+    def _insert(self, ident: str, name: str, doc: dict[str, Any]) -> Container:
+        if name:
             self._refuse_taken(name)
             self._engine.state.insert(KIND, ident, doc, name)
         else:
@@ -108,36 +113,6 @@ class Containers:
                 os.close(fd)
             remove_run_dir(run_dir)
         self._engine.recovery.remove(container.id)
-
-
-def _check(options: "ContainerOptions") -> None:
-    """Refuse values that no kernel would take, in docker's words.
-
-    Raises:
-        InvalidError: with the cure.
-    """
-    if options.memory_bytes and options.memory_bytes < _MIN_MEMORY_BYTES:
-        raise InvalidError("minimum memory limit allowed is 6MB", hint="give --memory 6m or more")
-    if options.memory_swap_bytes > 0 and not options.memory_bytes:
-        raise InvalidError("you should always set the memory limit when using the swap limit", hint="add --memory")
-    if 0 < options.memory_swap_bytes < options.memory_bytes:
-        raise InvalidError(
-            "minimum memoryswap limit should be larger than memory limit", hint="--memory-swap counts memory plus swap"
-        )
-    cpus = os.cpu_count() or 1
-    if options.nano_cpus > cpus * 1_000_000_000:
-        raise InvalidError(
-            f"range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available", hint="ask for fewer"
-        )
-    if 0 < options.nano_cpus < 10_000_000:
-        raise InvalidError(f"range of CPUs is from 0.01 to {cpus}.00", hint="ask for more")
-    if options.working_dir and not options.working_dir.startswith("/"):
-        raise InvalidError(
-            f"the working directory '{options.working_dir}' is invalid, it needs to be an absolute path",
-            hint="begin it with /",
-        )
-    if len(options.hostname) > 64:
-        raise InvalidError(f"invalid hostname: {options.hostname}", hint="at most 64 characters")
 
 
 def _document(options: "ContainerOptions", image: "ImageRecord") -> dict[str, Any]:

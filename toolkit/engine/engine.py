@@ -66,6 +66,13 @@ class Engine:
         return Cgroups()
 
     @cached_property
+    def capabilities(self) -> int:
+        """What this process can hand on to a container: a machine may keep some for itself."""
+        from toolkit.linux import capability
+
+        return capability.bounding_set()
+
+    @cached_property
     def launcher(self) -> "Launcher":
         """What starts containers; 50 ms of imports, for those who start one."""
         from toolkit.engine.launcher import Launcher

@@ -29,13 +29,18 @@ def compiled(root: str, options: "ContainerOptions", process: "Process") -> Filt
     from toolkit.linux.seccomp import cache
 
     mask = capability.parse(process.get("capabilities", {}).get("bounding", []))
-    program = cache.cached(f"{root}/cache/seccomp", _profile(profile_text), mask)
+    program = cache.cached(f"{root}/cache/seccomp", parse_profile(profile_text), mask)
     encoded = binascii.b2a_base64(program.bpf, newline=False).decode()
     return Filter(encoded, program.flags, len(program.bpf) // 8, "custom" if profile_text else "default")
 
 
-def _profile(text: str) -> "DockerProfile | None":
-    if not text or text == "builtin":
+def parse_profile(text: str) -> "DockerProfile | None":
+    """Return the profile in the text of a --security-opt; None for the default one (or none at all).
+
+    Raises:
+        InvalidError: it is not one.
+    """
+    if text in ("", "builtin", "unconfined"):
         return None
     try:
         document = json.loads(text)

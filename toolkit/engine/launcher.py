@@ -126,6 +126,7 @@ class Launcher:
             files=tuple((f"{directory}/{name}", f"/etc/{name}") for name in _FILES),
             cgroup=self._engine.cgroups.name(container.id),
             joined=self._joined(options),
+            capabilities=self._engine.capabilities,
         )
         config = oci.config(options, image, identity, place)
         if console_size is not None:
@@ -231,7 +232,7 @@ class Launcher:
             working_dir=options.working_dir or base.working_dir,
             env=base.env + options.env,
         )
-        return oci.process(merged, image, identity, self._hostname(container))
+        return oci.process(merged, image, identity, self._hostname(container), self._engine.capabilities)
 
 
 def _read(path: str) -> str:

@@ -35,7 +35,7 @@ _MASKED = (
     "/sys/devices/virtual/powercap",
 )
 _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-_HOST_MODES = {"ipc": "ipc_mode", "uts": "uts_mode", "pid": "pid_mode", "cgroup": "cgroupns_mode"}
+_HOST_MODES = {"network": "network", "ipc": "ipc_mode", "uts": "uts_mode", "pid": "pid_mode", "cgroup": "cgroupns_mode"}
 
 
 class Place(NamedTuple):
@@ -47,6 +47,8 @@ class Place(NamedTuple):
     cgroup: str
     joined: dict[str, str]
     """Namespaces of other containers: kind as the OCI names it -> path."""
+    capabilities: int = capability.ALL
+    """What the engine itself can hand on."""
 
 
 def environment(options: "ContainerOptions", image: dict[str, Any], hostname: str, home: str = "") -> tuple[str, ...]:
@@ -89,27 +91,33 @@ def config(options: "ContainerOptions", image: dict[str, Any], identity: "Identi
         linux["sysctl"] = sysctls
     document: Config = {
         "ociVersion": OCI_VERSION,
-        "process": process(options, image, identity, place.hostname),
+        "process": process(options, image, identity, place.hostname, place.capabilities),
         "root": {"path": "rootfs", "readonly": options.read_only},
         "mounts": _mounts(options, place),
         "linux": linux,
     }
-    if options.uts_mode != "host":
+    if options.uts_mode != "host" and "uts" not in place.joined:
         document["hostname"] = place.hostname
         if options.domainname:
             document["domainname"] = options.domainname
     return document
 
 
-def process(options: "ContainerOptions", image: dict[str, Any], identity: "Identity", hostname: str) -> Process:
-    """Return the config of the container's first process."""
+def process(
+    options: "ContainerOptions",
+    image: dict[str, Any],
+    identity: "Identity",
+    hostname: str,
+    available: int = capability.ALL,
+) -> Process:
+    """Return the config of the container's first process; `available` are the capabilities that can be had."""
     made: Process = {
         "terminal": options.tty,
         "user": {"uid": identity.uid, "gid": identity.gid, "additionalGids": list(identity.groups)},
         "args": list(command(options, image)),
         "env": list(environment(options, image, hostname, identity.home)),
         "cwd": options.working_dir or image.get("WorkingDir") or "/",
-        "capabilities": capabilities(options, is_root=identity.uid == 0),
+        "capabilities": capabilities(options, available, is_root=identity.uid == 0),
         "noNewPrivileges": no_new_privileges(options),
     }
     if options.oom_score_adj:
@@ -122,12 +130,12 @@ def process(options: "ContainerOptions", image: dict[str, Any], identity: "Ident
     return made
 
 
-def capabilities(options: "ContainerOptions", *, is_root: bool) -> "Capabilities":
+def capabilities(options: "ContainerOptions", available: int = capability.ALL, *, is_root: bool) -> "Capabilities":
     """Return the five sets: docker's default as changed by --cap-add, --cap-drop and --privileged.
 
     The inheritable and ambient sets stay empty (CVE-2022-24769).
     """
-    mask = capability.tweak(options.cap_add, options.cap_drop, privileged=options.privileged)
+    mask = capability.tweak(options.cap_add, options.cap_drop, privileged=options.privileged, available=available)
     kept = capability.names(mask)
     return {"bounding": kept, "effective": kept if is_root else [], "permitted": kept if is_root else []}
 
@@ -142,8 +150,6 @@ def no_new_privileges(options: "ContainerOptions") -> bool:
 
 def _namespaces(options: "ContainerOptions", place: Place) -> list[Namespace]:
     wanted: list[Namespace] = [{"type": "mount"}]
-    if options.network != "host":
-        wanted.append({"type": "network"})
     for kind, field in _HOST_MODES.items():
         if kind in place.joined:
             wanted.append({"type": kind, "path": place.joined[kind]})
@@ -227,7 +233,6 @@ def _mounts(options: "ContainerOptions", place: Place) -> list[Mount]:
         {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": plain},
     ]
     if options.ipc_mode == "host":
-        made[-1] = {"destination": "/dev/mqueue", "type": "bind", "source": "/dev/mqueue", "options": ["rbind", *plain]}
         made.append({"destination": "/dev/shm", "type": "bind", "source": "/dev/shm", "options": ["rbind", *plain]})
     elif options.ipc_mode != "none":
         size = f"size={shm}"

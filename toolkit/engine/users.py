@@ -15,6 +15,7 @@ class Identity(NamedTuple):
     uid: int
     gid: int
     groups: tuple[int, ...]
+    """`gid` too: a program that changes its group must not thereby lose what the group forbids (CVE-2022-36109)."""
     home: str
 
 
@@ -48,7 +49,7 @@ def resolve(user: str, read: "Callable[[str], str]", group_add: tuple[str, ...] 
     for number in (uid, gid):
         if number > _MAX_ID:
             raise InvalidError(f"uids and gids must be in range 0-{_MAX_ID}: {number}", hint="use a smaller id")
-    return Identity(uid, gid, tuple(dict.fromkeys(groups + added)), home)
+    return Identity(uid, gid, tuple(dict.fromkeys((gid, *groups, *added))), home)
 
 
 def _rows(text: str, columns: int) -> list[list[str]]:

@@ -99,6 +99,18 @@ _LINKS = (
     ("ptmx", "pts/ptmx"),
 )
 
+_SYSCTL_KINDS = {
+    **dict.fromkeys(
+        (f"kernel.{name}" for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni")), "ipc"
+    ),
+    "kernel.shm_rmid_forced": "ipc",
+    "fs.mqueue.": "ipc",
+    "kernel.domainname": "uts",
+    "kernel.hostname": "uts",
+    "net": "net",
+}
+"""Settings, or how their names begin, and the namespace that keeps them (namespaces(7))."""
+_SYSCTL_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")
 
 _PURPOSES = {
     "/proc": "The kernel's view of this pid namespace: without it `ps` would see nothing, or worse, the host.",
@@ -234,13 +246,27 @@ def _rootfs(
     yield _stdio(config.get("process", {}), bind_console=any(map(_is_own_dev, config.get("mounts", []))))
     sysctls = linux.get("sysctl", {})
     if sysctls:
-        yield steps.WriteSysctls(tuple(sorted(sysctls.items())))
+        yield steps.WriteSysctls(tuple((key, sysctls[key]) for key in sorted(sysctls) if _is_own(key, wanted)))
     for path in linux.get("readonlyPaths", []):
         yield steps.ReadonlyPath(path)
     for path in linux.get("maskedPaths", []):
         yield steps.MaskPath(path)
     if config.get("root", {}).get("readonly"):
         yield steps.ReadonlyRoot()
+
+
+def _is_own(key: str, wanted: dict[str, str]) -> bool:
+    """Check that a setting is one that a namespace of the container's keeps for itself, not the whole machine's.
+
+    Raises:
+        InvalidError: it is not.
+    """
+    kind = _SYSCTL_KINDS.get(key) or _SYSCTL_KINDS.get(key.partition(".")[0]) or _SYSCTL_KINDS.get(key[:10])
+    if kind is None or not set(key) <= _SYSCTL_LETTERS:
+        raise InvalidError(f"sysctl '{key}' is not in a namespace of its own", hint="set it on the host, for everyone")
+    if kind not in wanted:
+        raise InvalidError(f"sysctl '{key}' is not allowed in the host's {kind} namespace", hint="leave it out")
+    return True
 
 
 def _is_own_dev(entry: "spec.Mount") -> bool:
