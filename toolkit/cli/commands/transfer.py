@@ -28,6 +28,7 @@ def pull_image(session: Session, name: str, *, platform: str, is_quiet: bool, to
     images = session.engine.images
     if is_quiet:
         return images.pull(name, platform=platform or None)
+
     def say(line: str) -> None:
         (session.stderr if to_stderr else session.stdout).write(line + "\n")
 
