@@ -14,6 +14,7 @@ their controllers handed down.
     v1.py, v2.py  resources -> files and values, and statistics; pure
     layout.py     which controller is mounted where
     hierarchy.py  the deeds
+    members.py    pids, freeze, kill, remove
     devices.py    who may open which device: rules, and the BPF program for v2
 """
 

@@ -6,13 +6,12 @@ it.  In hybrid the v2 directory is made as well, without controllers, because
 cgroup.kill, cgroup.freeze, PSI and CPU time work there.
 """
 
-import errno
 import os
 import time
 from typing import NamedTuple
 
-from toolkit.core.errors import InvalidError, SyscallError, UnsupportedError
-from toolkit.linux.cgroup import files, layout, stats, v1, v2
+from toolkit.core.errors import InvalidError, UnsupportedError
+from toolkit.linux.cgroup import files, layout, members, stats, v1, v2
 from toolkit.linux.cgroup.resources import controllers as controllers_of
 
 TYPE_CHECKING = False
@@ -147,34 +146,32 @@ class Hierarchy(NamedTuple):
             UnsupportedError: a controller or a file that this host lacks.
             SyscallError: EROFS, EACCES, or what the kernel thinks of a value.
         """
-        needed = self.needed(resources)
-        for directory in layout.unique(self.path(name, controller) for controller in needed):
-            self._make_group(directory, needed)
+        self.make_parents(name, resources)
+        for directory in self.directories(name, resources):
+            if files.make(directory):
+                self._inherit(directory)
         if resources:
-            files.write_all(self.writes(name, resources))
+            self.limit(name, resources)
 
     def make_parents(self, name: str, resources: "Resources | None" = None) -> None:
-        """Make the groups above `name`, and have them hand down what it needs; `name` itself is not made."""
+        """Make the groups above the group, and have v2 hand down what it needs.
+
+        Raises:
+            UnsupportedError: a controller that this host lacks.
+            SyscallError: EBUSY where a parent holds processes of its own, which
+                v2 does not allow together with controllers.
+        """
         needed = self.needed(resources)
         for directory in layout.unique(self.path(name, controller) for controller in needed):
-            self._make_parents(directory, needed)
-
-    def _make_parents(self, directory: str, needed: tuple[str, ...]) -> None:
-        mount = next(point for point in (self.v2, *self.v1.values()) if point and directory.startswith(point + "/"))
-        parents = [mount]
-        for part in directory[len(mount) + 1 :].split("/")[:-1]:
-            parents.append(f"{parents[-1]}/{part}")
-        for parent in parents:
-            if parent != mount and not os.path.exists(parent):
-                files.make(parent)
-                self._inherit(parent)
+            mount = directory.removesuffix(name)
+            parents = [mount]
+            for part in name.split("/")[1:-1]:
+                parents.append(f"{parents[-1]}/{part}")
+                if not os.path.isdir(parents[-1]) and files.make(parents[-1]):
+                    self._inherit(parents[-1])
             if mount == self.v2:
-                self._hand_down(parent, needed)
-
-    def _make_group(self, directory: str, needed: tuple[str, ...]) -> None:
-        self._make_parents(directory, needed)
-        if files.make(directory):
-            self._inherit(directory)
+                for parent in parents:
+                    self._hand_down(parent, needed)
 
     def _inherit(self, directory: str) -> None:
         """Copy to a new v1 group what it does not inherit: the CPUs it may use, and to count its children."""
@@ -242,17 +239,15 @@ class Hierarchy(NamedTuple):
         A controller that was not needed until now gets its group first, and
         every process of the container moves into it.
         """
-        needed = self.needed(resources)
-        for controller in needed:
-            directory = self.path(name, controller)
+        self.make_parents(name, resources)
+        for directory in self.directories(name, resources):
             if os.path.isdir(directory):
                 continue
-            members = self.pids(name)
-            self._make_group(directory, needed)
-            for pid in members:
+            moving = self.pids(name)
+            files.make(directory)
+            self._inherit(directory)
+            for pid in moving:
                 files.write(f"{directory}/cgroup.procs", str(pid))
-        if self.v2:
-            self._make_group(self.path(name), needed)
         files.write_all(self.writes(name, resources, memory_limit=self._memory_limit(name)))
 
     def _memory_limit(self, name: str) -> int | None:
@@ -286,14 +281,7 @@ class Hierarchy(NamedTuple):
     def pids(self, name: str, *, recursive: bool = True) -> list[int]:
         """Return the processes in the group, and in the groups below it; none if it does not exist."""
         directory = self._member_directory(name)
-        if directory is None:
-            return []
-        found: list[int] = []
-        for each in _tree(directory) if recursive else [directory]:
-            text = files.find(f"{each}/cgroup.procs")
-            # A threaded group does not say: its processes are those of the group above it.
-            found += (int(pid) for pid in (text or "").split())
-        return found
+        return members.pids(directory, recursive=recursive) if directory else []
 
     def _member_directory(self, name: str) -> str | None:
         checked = _checked(name)
@@ -310,62 +298,22 @@ class Hierarchy(NamedTuple):
             UnsupportedError: neither v2 nor the v1 freezer is here.
             TimeoutError: a process in an uninterruptible call did not stop in time; the group is thawed.
         """
-        try:
-            self._settle(name, frozen=True, timeout_s=timeout_s)
-        except TimeoutError:
-            self.thaw(name)
-            raise
+        members.freeze(self._freezer(name), is_v2=bool(self.v2), timeout_s=timeout_s)
 
     def thaw(self, name: str) -> None:
         """Let every process of the group go on."""
-        self._settle(name, frozen=False, timeout_s=_SETTLE_TIMEOUT_S)
+        members.thaw(self._freezer(name), is_v2=bool(self.v2), timeout_s=_SETTLE_TIMEOUT_S)
 
     def is_frozen(self, name: str) -> bool:
         """Return whether every process of the group has stopped."""
-        if self.v2:
-            return "frozen 1" in (files.find(f"{self.path(name)}/cgroup.events") or "")
-        return files.read(f"{self.path(name, 'freezer')}/freezer.state").strip() == "FROZEN"
+        return members.is_frozen(self._freezer(name), is_v2=bool(self.v2))
 
-    def _settle(self, name: str, *, frozen: bool, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        pause_s = 0.0001
-        while True:
-            if self.v2:
-                files.write(f"{self.path(name)}/cgroup.freeze", "1" if frozen else "0")
-            else:
-                # v1 may stay at FREEZING until the state is written again.
-                files.write(f"{self.path(name, 'freezer')}/freezer.state", "FROZEN" if frozen else "THAWED")
-            while self.is_frozen(name) != frozen:
-                if time.monotonic() > deadline:
-                    message = f"the processes in {name} did not {'stop' if frozen else 'go on'} in {timeout_s} s"
-                    raise TimeoutError(message)
-                time.sleep(pause_s)
-                pause_s = min(pause_s * 2, 0.05)
-                if not self.v2:
-                    break
-            else:
-                return
+    def _freezer(self, name: str) -> str:
+        return self.path(name, UNIFIED if self.v2 else "freezer")
 
     def kill_all(self, name: str) -> None:
-        """Send SIGKILL to every process of the group, those that it is forking included.
-
-        Without cgroup.kill (before Linux 5.14, or pure v1) the group is frozen,
-        so that none can fork on, while each process gets its signal.
-        """
-        if self.v2 and os.path.exists(f"{self.path(name)}/cgroup.kill"):
-            files.write(f"{self.path(name)}/cgroup.kill", "1")
-            return
-        import signal
-
-        if not self.pids(name):
-            return
-        self.freeze(name)
-        for pid in self.pids(name):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self.thaw(name)
+        """Send SIGKILL to every process of the group, those that it is forking included."""
+        members.kill(self._freezer(name), "" if self.v2 else self._freezer(name))
 
     def remove(self, name: str, *, timeout_s: float = _REMOVE_TIMEOUT_S) -> None:
         """Remove the group and all groups below it from every hierarchy; one that is gone is fine.
@@ -375,39 +323,7 @@ class Hierarchy(NamedTuple):
         """
         deadline = time.monotonic() + timeout_s
         for directory in self.present(name):
-            _remove_tree(directory, deadline)
-
-
-def _remove_tree(directory: str, deadline: float) -> None:
-    pause_s = 0.0005
-    while True:
-        try:
-            files.remove(directory)
-        except SyscallError as error:
-            if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                raise
-        else:
-            return
-        for child in _children(directory):
-            _remove_tree(child, deadline)
-        # A process that was just killed leaves its group a moment later.
-        time.sleep(pause_s)
-        pause_s = min(pause_s * 2, 0.05)
-
-
-def _children(directory: str) -> list[str]:
-    try:
-        with os.scandir(directory) as entries:
-            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return []
-
-
-def _tree(directory: str) -> list[str]:
-    found = [directory]
-    for each in found:
-        found += _children(each)
-    return found
+            members.remove_tree(directory, deadline)
 
 
 def _checked(name: str) -> str:
