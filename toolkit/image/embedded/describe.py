@@ -5,14 +5,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 from toolkit.core.digest import digest_of
-from toolkit.image.embedded import recipe
+from toolkit.image.embedded import RECIPE_LABEL, recipe
 from toolkit.image.embedded.archive import Blob
 from toolkit.image.embedded.assemble import Assembly
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
-RECIPE_LABEL = "toolkit.lab.recipe"
 
 _PLATFORMS = {
     "EM_X86_64": ("amd64", ""),
