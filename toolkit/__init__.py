@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 def load_ipython_extension(shell: "InteractiveShell") -> None:
     """Register `%container` and `%%container` in the running IPython."""
-    from toolkit.notebook import magics  # pyright: ignore[reportMissingImports] - lands with the notebook room
+    from toolkit.notebook import magics
 
     magics.register(shell)
 
 
 def unload_ipython_extension(shell: "InteractiveShell") -> None:
     """Remove what `load_ipython_extension` registered."""
-    from toolkit.notebook import magics  # pyright: ignore[reportMissingImports] - lands with the notebook room
+    from toolkit.notebook import magics
 
     magics.unregister(shell)

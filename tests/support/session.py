@@ -8,10 +8,12 @@ own engine root by forgetting to name another.
 """
 
 import gc
+import glob
 import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import NamedTuple
@@ -21,6 +23,7 @@ import pytest
 from tests.support import leaks
 from tests.support.features import missing
 from toolkit.core.state import State
+from toolkit.engine import Engine
 from toolkit.linux.mount import MNT_DETACH, mount, umount
 
 # Notes the id of every container that any process ever records, so that its cgroups can be told from others' later.
@@ -95,6 +98,7 @@ class Session:
 
 
 _key = pytest.StashKey[Session]()
+_REAP_S = 2.0
 _VARIABLES = (leaks.SESSION_VARIABLE, "CONTAINER_ROOT", "CONTAINER_RUN")
 
 
@@ -118,12 +122,27 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that left something behind."""
     made = session.config.stash[_key]
+    if glob.glob(f"{os.environ['CONTAINER_RUN']}/zygote-*.sock"):
+        with Engine.open() as engine:  # of notebooks and their kernels, which leave it running on purpose
+            engine.shutdown()
+        _reap()
     made.delete_root(EngineRoot(os.environ["CONTAINER_ROOT"], os.environ["CONTAINER_RUN"]))
     made.check(float(session.config.getini("leak_settle_s")))
     for name in _VARIABLES:
         del os.environ[name]
     if made.leaks and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _reap() -> None:
+    """Wait a moment for children that are ending: a zygote that was started by this process is one."""
+    deadline = time.monotonic() + _REAP_S
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.01)
+        except ChildProcessError:
+            return
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
