@@ -21,7 +21,8 @@ from toolkit.linux.sync import fsync_directory, syncfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Self
 
     from toolkit.image.unpack.process import Unpacked
 
@@ -136,21 +137,15 @@ class LayerStore:
             UnsupportedError: a member of a kind that layers do not have.
             StorageFullError: the disk is full.
         """
-        from toolkit.image.unpack.process import unpack_all
+        with self.unpacking(limits=limits, progress=progress) as unpacking:
+            missing = [request for request in requests if not self.has(request.diff_id)]
+            for request in sorted(missing, key=lambda request: -os.stat(request.blob_path).st_size):
+                unpacking.add(request)
+            unpacking.finish()
 
-        missing = {request.diff_id: request for request in requests if not self.has(request.diff_id)}
-        if not missing:
-            return
-        for directory in (os.path.join(self._layers, "sha256"), self._tmp):
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-        claims = {diff_id: claim_directory(self._tmp) for diff_id in missing}
-        try:
-            results = unpack_all(missing, claims, limits or Limits(), progress)
-            self._publish(claims, results)
-        finally:
-            for claim in claims.values():
-                erase(claim.path)
-                os.close(claim.fd)
+    def unpacking(self, *, limits: Limits | None = None, progress: "Report | None" = None) -> "Unpacking":
+        """Start to unpack blobs that come one by one; use the result in a `with` block."""
+        return Unpacking(self, limits or Limits(), progress)
 
     def delete(self, diff_id: Digest) -> bool:
         """Forget a layer, all at once; tell whether it was here."""
@@ -185,9 +180,16 @@ class LayerStore:
         algorithm, digits = split_digest(diff_id)
         return os.path.join(self._layers, algorithm, digits)
 
-    def _publish(self, claims: "dict[Digest, Claim]", results: "dict[Digest, Unpacked]") -> None:
-        for diff_id, result in results.items():
-            _write_info(claims[diff_id].path, result)
+    def claim(self) -> Claim:
+        """Make a temporary directory for a layer."""
+        for directory in (os.path.join(self._layers, "sha256"), self._tmp):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+        return claim_directory(self._tmp)
+
+    def publish(self, claims: "Mapping[Digest, Claim]") -> None:
+        """Write layers to the disk, all at once, and make them visible."""
+        if not claims:
+            return
         syncfs(next(iter(claims.values())).fd)
         parents: set[str] = set()
         for diff_id, claim in claims.items():
@@ -197,6 +199,51 @@ class LayerStore:
             _rename_new(claim.path, home)
         for parent in parents:
             fsync_directory(parent)
+
+
+class Unpacking:
+    """Blobs on their way to becoming layers; made by `LayerStore.unpacking`.
+
+    Leaving the `with` block without `finish` kills the workers and deletes
+    what they made.
+    """
+
+    def __init__(self, store: LayerStore, limits: Limits, progress: "Report | None") -> None:
+        from toolkit.image.unpack.process import Workers
+
+        self._store = store
+        self._workers = Workers(limits, progress)
+        self._claims: dict[Digest, Claim] = {}
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._workers.stop()
+        for claim in self._claims.values():
+            erase(claim.path)
+            os.close(claim.fd)
+
+    def add(self, request: LayerRequest) -> None:
+        """Unpack a blob as soon as a processor is free, unless the layer is here or on its way.
+
+        Raises:
+            EngineError: one that was added before could not be unpacked.
+        """
+        if request.diff_id in self._claims or self._store.has(request.diff_id):
+            return
+        claim = self._claims[request.diff_id] = self._store.claim()
+        self._workers.add(request, claim.path)
+
+    def finish(self) -> None:
+        """Wait for all layers, check them, write them to the disk and make them visible.
+
+        Raises:
+            EngineError: as for `LayerStore.apply`.
+        """
+        for diff_id, result in self._workers.finish().items():
+            _write_info(self._claims[diff_id].path, result)
+        self._store.publish(self._claims)
 
 
 def _write_info(directory: str, result: "Unpacked") -> None:

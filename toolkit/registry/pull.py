@@ -1,14 +1,12 @@
 """Bringing the layers of an image: download and unpacking overlap, layer by layer.
 
-    registry --3 blobs at a time--> content store --1 layer a processor--> layer store
+    registry --3 blobs at a time--> content store --1 layer a processor--> layer store, all at once
 
 A layer that is unpacked already is not downloaded, and a blob that is here is
 not downloaded either.  What an interrupted pull has brought, down to half a
 blob, is not brought again.
 """
 
-import os
-import threading
 from functools import partial
 from typing import NamedTuple
 
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from toolkit.registry.source import Source
 
 _DOWNLOADS = 3  # as many as docker fetches at a time
-_READY = 3  # layers that may be here and wait for a processor, so that the network need not
 
 
 class Layer(NamedTuple):
@@ -57,9 +54,6 @@ class Pipeline:
         self._content = content
         self._layers = layers
         self._report = report
-        self._processors = os.cpu_count() or 1
-        self._downloading = threading.Semaphore(_DOWNLOADS)
-        self._unpacking = threading.Semaphore(self._processors)
 
     def run(self, found: "Found") -> None:
         """Bring all layers of an image that are not here.
@@ -70,41 +64,37 @@ class Pipeline:
             StorageFullError: the disk is full.
         """
         missing = self._announce(_layers(found))
-        transport = self._sources[-1].registry.transport
         # The largest first: it takes longest to unpack, and the others fit in beside it.
         missing.sort(key=lambda layer: -layer.descriptor.size)
-        jobs = [partial(self._bring, layer) for layer in missing]
-        with Crew(transport, jobs, _DOWNLOADS + self._processors + _READY) as crew:
-            for _ in crew.finished():
-                pass
+        labels = {layer.diff_id: layer.label for layer in missing}
+
+        def extracting(state: "LayerProgress") -> None:
+            self._report(labels[state.diff_id], progress.EXTRACTING, state.done_bytes, state.total_bytes)
+
+        transport = self._sources[-1].registry.transport
+        jobs = [partial(self._fetch, layer) for layer in missing]
+        with self._layers.unpacking(progress=extracting) as unpacking, Crew(transport, jobs, _DOWNLOADS) as crew:
+            for index in crew.finished():
+                unpacking.add(self._request(missing[index]))
+            unpacking.finish()
+        for layer in missing:
+            self._report(layer.label, progress.PULLED)
 
     def _announce(self, layers: "Sequence[Layer]") -> "list[Layer]":
         """Report how each layer stands at the start; return those that are missing."""
         missing = [layer for layer in layers if not self._layers.has(layer.diff_id)]
         for layer in layers:
             self._report(layer.label, progress.PULLING_FS_LAYER if layer in missing else progress.ALREADY_EXISTS)
+        for layer in missing[_DOWNLOADS:]:
+            self._report(layer.label, progress.WAITING)
         return missing
 
-    def _bring(self, layer: Layer) -> None:
-        if not self._downloading.acquire(blocking=False):
-            self._report(layer.label, progress.WAITING)
-            self._downloading.acquire()
-        try:
-            fetch_blob(self._sources, layer.descriptor, self._content, layer.label, self._report)
-        finally:
-            self._downloading.release()
-        with self._unpacking:
-            self._sources[-1].registry.transport.check()
-            self._unpack(layer)
-        self._report(layer.label, progress.PULLED)
+    def _fetch(self, layer: Layer) -> None:
+        fetch_blob(self._sources, layer.descriptor, self._content, layer.label, self._report)
 
-    def _unpack(self, layer: Layer) -> None:
-        def extracting(state: "LayerProgress") -> None:
-            self._report(layer.label, progress.EXTRACTING, state.done_bytes, state.total_bytes)
-
+    def _request(self, layer: Layer) -> LayerRequest:
         descriptor = layer.descriptor
-        request = LayerRequest(self._content.path(descriptor.digest), descriptor.media_type, layer.diff_id)
-        self._layers.apply([request], progress=extracting)
+        return LayerRequest(self._content.path(descriptor.digest), descriptor.media_type, layer.diff_id)
 
 
 def _layers(found: "Found") -> "list[Layer]":

@@ -14,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from toolkit.image.claim import Claim
     from toolkit.image.layers import LayerProgress, LayerRequest
     from toolkit.image.unpack.stream import Limits
 
@@ -31,82 +30,87 @@ class Unpacked(NamedTuple):
     ignored_xattrs: int
 
 
-def unpack_all(
-    requests: "dict[Digest, LayerRequest]",
-    claims: "dict[Digest, Claim]",
-    limits: "Limits",
-    progress: "Callable[[LayerProgress], None] | None",
-) -> "dict[Digest, Unpacked]":
-    """Unpack each blob into `diff` below its claimed directory; the largest first.
+class Workers:
+    """Worker processes for the blobs of one call, each watched by a thread."""
 
-    Raises:
-        EngineError: the first that went wrong; the others are given up.
-    """
-    crew = _Crew(claims, limits, progress)
-    waiting = sorted(requests.values(), key=lambda request: -os.stat(request.blob_path).st_size)
-    threads = [
-        threading.Thread(target=crew.work, args=(waiting,), name="unpack")
-        for _ in range(min(len(waiting), os.cpu_count() or 1, _WORKERS_MAX))
-    ]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        crew.stop()  # does nothing unless this thread was interrupted
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
-    if crew.failure is not None:
-        raise crew.failure
-    return crew.results
-
-
-class _Crew:
-    """What the threads that watch the workers share."""
-
-    def __init__(
-        self,
-        claims: "dict[Digest, Claim]",
-        limits: "Limits",
-        progress: "Callable[[LayerProgress], None] | None",
-    ) -> None:
-        self.results: dict[Digest, Unpacked] = {}
-        self.failure: BaseException | None = None
-        self._claims = claims
+    def __init__(self, limits: "Limits", progress: "Callable[[LayerProgress], None] | None") -> None:
+        self._results: dict[Digest, Unpacked] = {}
+        self._failure: BaseException | None = None
         self._limits = limits
         self._progress = progress
         self._lock = threading.Lock()
+        self._waiting: list[tuple[int, LayerRequest, str]] = []
+        self._threads: list[threading.Thread] = []
+        self._idle = min(os.cpu_count() or 1, _WORKERS_MAX)
         self._pids: set[int] = set()
         self._stopped = False
 
-    def work(self, waiting: "list[LayerRequest]") -> None:
-        """Take requests from the front of the list until there are none."""
-        while True:
-            with self._lock:
-                if self._stopped or not waiting:
-                    return
-                request = waiting.pop(0)
-            try:
-                result = self._unpack(request)
-            except BaseException as exc:  # noqa: BLE001 - it is raised again, in the thread that asked
-                with self._lock:
-                    self.failure = self.failure or exc
-                self.stop()
+    def add(self, request: "LayerRequest", directory: str) -> None:
+        """Unpack a blob into `diff` below a directory, as soon as a processor is free; the largest first.
+
+        Raises:
+            EngineError: one that was added before went wrong.
+        """
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            self._waiting.append((os.stat(request.blob_path).st_size, request, directory))
+            if not self._idle or self._stopped:
                 return
-            with self._lock:
-                self.results[request.diff_id] = result
+            self._idle -= 1
+            thread = threading.Thread(target=self._work, name="unpack")
+            self._threads.append(thread)
+            thread.start()
+
+    def finish(self) -> "dict[Digest, Unpacked]":
+        """Wait for all workers; return what they reported.
+
+        Raises:
+            EngineError: the first that went wrong; the others are given up.
+        """
+        for thread in self._threads:
+            thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self._results
 
     def stop(self) -> None:
-        """Kill the workers that are left."""
+        """Kill the workers that are left, and wait for their ends."""
+        self._kill()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        """Unpack what waits until there is nothing."""
+        while (item := self._next()) is not None:
+            _, request, directory = item
+            try:
+                result = self._unpack(request, directory)
+            except BaseException as exc:  # noqa: BLE001 - it is raised again, in the thread that asked
+                with self._lock:
+                    self._failure = self._failure or exc
+                self._kill()
+                return
+            with self._lock:
+                self._results[request.diff_id] = result
+
+    def _next(self) -> "tuple[int, LayerRequest, str] | None":
+        with self._lock:
+            if self._stopped or not self._waiting:
+                self._idle += 1
+                return None
+            largest = max(self._waiting, key=lambda item: item[0])
+            self._waiting.remove(largest)
+            return largest
+
+    def _kill(self) -> None:
         with self._lock:
             self._stopped = True
             for pid in self._pids:
                 os.kill(pid, _SIGKILL)
 
-    def _unpack(self, request: "LayerRequest") -> Unpacked:
-        target = os.path.join(self._claims[request.diff_id].path, "diff")
+    def _unpack(self, request: "LayerRequest", directory: str) -> Unpacked:
+        target = os.path.join(directory, "diff")
         os.mkdir(target, 0o755)
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
