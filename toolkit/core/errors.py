@@ -9,6 +9,7 @@
     ├── StorageFullError            no space left for what was asked
     ├── SyscallError (and OSError)  the kernel said no
     ├── StartError                  the container's process could not be started
+    │   ├── AbortedError            whoever watched it being made gave it up
     │   ├── CommandNotFoundError    exit code 127
     │   └── CommandNotExecutableError   exit code 126
     ├── RegistryError               a registry answered, but not with what was asked
@@ -98,6 +99,10 @@ def _syscall_error(call: str, number: int, hint: str) -> SyscallError:
 
 class StartError(EngineError):
     """The container was set up, but its process could not be started."""
+
+
+class AbortedError(StartError):
+    """A start was ended between two of its steps, by whoever watched it."""
 
 
 class CommandNotFoundError(StartError):

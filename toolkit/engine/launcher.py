@@ -69,9 +69,9 @@ class Launcher:
             self._engine.cgroups.prepare(container.id, oci.resources(options))
             config = self._config(container, root, console_size)
             self._write_files(container, directory, config)
+            plan = self._plan(container, config, root)
             request = Request(
                 id=container.id,
-                plan=self._plan(container, config, root),
                 tty=options.tty,
                 stdin=options.open_stdin,
                 stdin_once=options.stdin_once,
@@ -87,7 +87,7 @@ class Launcher:
                 successor=self._engine.remover(container.id) if options.auto_remove else (),
             )
             _unlink(paths.exit_file(container.id))
-            return self.zygote.start(request, lock_fd)
+            return self.zygote.start(request, plan, lock_fd)
         except BaseException:
             os.rmdir(container.run_dir)
             raise
@@ -200,17 +200,9 @@ class Launcher:
         process = self._exec_process(container, options)
         if console_size is not None:
             process["consoleSize"] = {"height": console_size[0], "width": console_size[1]}
-        request = Request(
-            id=container.id,
-            plan=planner.exec_plan(
-                process, target, seccomp=self._engine.seccomp_filter(self._exec_security(container, options), process)
-            ),
-            tty=options.tty,
-            stdin=options.open_stdin,
-            stdin_once=True,
-            foreground=True,
-        )
-        return self.zygote.start(request)
+        seccomp = self._engine.seccomp_filter(self._exec_security(container, options), process)
+        request = Request(id=container.id, tty=options.tty, stdin=options.open_stdin, stdin_once=True, foreground=True)
+        return self.zygote.start(request, planner.exec_plan(process, target, seccomp=seccomp))
 
     @staticmethod
     def _exec_security(container: "Container", options: "ExecOptions") -> "ContainerOptions":

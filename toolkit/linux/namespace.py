@@ -110,6 +110,13 @@ class _CloneArgs(ctypes.Structure):
     )
 
 
+def clone3_text(flags: int, cgroup_fd: int = -1) -> str:
+    """Return the call as strace prints it."""
+    exit_signal = "0" if flags & CLONE_PARENT else "SIGCHLD"
+    cgroup = f", cgroup={cgroup_fd}" if cgroup_fd >= 0 else ""
+    return f"clone3({{flags={clone_flags_text(flags | CLONE_PIDFD)}, exit_signal={exit_signal}{cgroup}}}, 88)"
+
+
 def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     """Fork into new namespaces; return (pid, pidfd) in the parent and (0, -1) in the child.
 
@@ -117,7 +124,7 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     not run, only Python's.  That is why only the zygote's children call this.
 
     Args:
-        flags: CLONE_NEW* to make; CLONE_PIDFD is added.
+        flags: CLONE_NEW* to make, and CLONE_PARENT for a sibling; CLONE_PIDFD is added.
         cgroup_fd: directory of the cgroup (v2) that the child starts in, or -1.
 
     Raises:
@@ -131,11 +138,10 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     args = _CloneArgs(
         flags=flags,
         pidfd=ctypes.addressof(pidfd),
-        exit_signal=signal.SIGCHLD,
+        exit_signal=0 if flags & CLONE_PARENT else signal.SIGCHLD,  # a sibling has its parent's
         cgroup=max(cgroup_fd, 0),
     )
-    cgroup = f", cgroup={cgroup_fd}" if cgroup_fd >= 0 else ""
-    call = f"clone3({{flags={clone_flags_text(flags)}, exit_signal=SIGCHLD{cgroup}}}, 88)"
+    call = clone3_text(flags, cgroup_fd)
     python = ctypes.pythonapi
     with span("namespace.clone", call, _HINTS) as here:
         python.PyOS_BeforeFork()

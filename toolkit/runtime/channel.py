@@ -1,13 +1,15 @@
-"""The socket between a monitor and its container's init: short JSON messages, one packet each.
+"""The sockets between the processes of one start: short JSON messages, one packet each.
 
-    {"turn": 17}              the other may go on from step 17
+To the monitor, from whoever carries out the plan:
+    {"pid": 4711}             the container's first process has been made
     {"master": true}          with the terminal's master end as a descriptor
-    {"gate": 17}              init waits before step 17;  answer {"go": true}
-    {"events": [...]}         what the recorder in init saw
     {"exec": [...]}           execve comes next; the end of the stream says that it worked
     {"failed": {...}}         a step failed; see `failure`
 
-The packets are close-on-exec, so a successful execve closes the channel.
+Between the two actors of a plan that has steps for both:
+    {"turn": 17}              the other may go on from step 17
+
+All ends are close-on-exec, so a successful execve closes them.
 """
 
 import array
@@ -21,40 +23,29 @@ from toolkit.core import errors
 
 Message = dict[str, Any]
 
-_MAX_PACKET = 200_000
-_EVENTS_PER_PACKET = 100
+_MAX_PACKET = 64 * 1024
+_MAX_FDS = 8
 
 
-def send(channel: socket.socket, message: Message) -> None:
-    """Send one message."""
-    channel.send(json.dumps(message).encode())
+def send(channel: socket.socket, message: Message, fds: "tuple[int, ...]" = ()) -> None:
+    """Send one message, and descriptors with it."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    channel.sendmsg([json.dumps(message).encode()], rights)
 
 
-def send_events(channel: socket.socket, events: list[list[Any]]) -> None:
-    """Send recorded events, as many packets as they need."""
-    for first in range(0, len(events), _EVENTS_PER_PACKET):
-        send(channel, {"events": events[first : first + _EVENTS_PER_PACKET]})
-
-
-def send_master(channel: socket.socket, master_fd: int) -> None:
-    """Hand the master end of a terminal to the monitor."""
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [master_fd]))]
-    channel.sendmsg([b'{"master": true}'], rights)
-
-
-def receive(channel: socket.socket) -> tuple[Message | None, int]:
-    """Wait for a message: it (None at the end of the stream) and a descriptor that came with it, or -1."""
+def receive(channel: socket.socket) -> tuple[Message | None, list[int]]:
+    """Wait for a message: it (None at the end of the stream) and the descriptors that came with it."""
     fds = array.array("i")
     try:
-        data, ancillary, _flags, _address = channel.recvmsg(_MAX_PACKET, socket.CMSG_SPACE(fds.itemsize))
+        data, ancillary, _flags, _address = channel.recvmsg(_MAX_PACKET, socket.CMSG_SPACE(_MAX_FDS * fds.itemsize))
     except ConnectionResetError:
-        return None, -1
+        return None, []
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
     for fd in fds:
         os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library's own signature
-    return (json.loads(data) if data else None), (fds[0] if fds else -1)
+    return (json.loads(data) if data else None), list(fds)
 
 
 def failure(exc: BaseException, step_index: int) -> Message:

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.core.errors import EngineError, StartError
 from toolkit.linux import lock
+from toolkit.linux.namespace import CLONE_NEWPID
 from toolkit.runtime import channel, frames
 from toolkit.runtime.meeting import ATTACH_SOCKET, LISTENER_FD
 from toolkit.trace import Event
@@ -16,6 +17,7 @@ from toolkit.trace import Event
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.runtime.request import Request
+    from toolkit.runtime.steps import Step
 
 _SOURCE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -79,18 +81,23 @@ class Zygote:
         self._name = f"zygote-{_fingerprint()}.sock"
         self._launched_pid = 0
 
-    def start(self, request: "Request", lock_fd: int = -1) -> Session:
-        """Have a monitor carry out `request`; return the connection to it at once.
+    def start(self, request: "Request", plan: "tuple[Step, ...]", lock_fd: int = -1) -> Session:
+        """Have a monitor see to `request`; return the connection to it at once.
 
         Args:
-            request: what to do.
+            request: what to look after.
+            plan: how to make it.
             lock_fd: the locked run directory, whose lock the monitor inherits.
 
         Raises:
             StartError: no zygote can be started.
         """
         sock = self._connect()
-        message = frames.control(request.to_json())
+        from toolkit.runtime import steps
+
+        uses_reserve = not request.gated and _is_for_reserve(plan)
+        message = frames.control(request._replace(uses_reserve=uses_reserve).to_json())
+        message += frames.control({"plan": steps.to_json(plan)})
         try:
             if lock_fd >= 0:
                 sent = socket.send_fds(sock, [message], [lock_fd])
@@ -184,6 +191,14 @@ class Zygote:
                 raise
         finally:
             os.unlink(f"{self._run_dir}/{aside}")
+
+
+def _is_for_reserve(plan: "tuple[Step, ...]") -> bool:
+    """Tell whether the process that a zygote keeps ready is the one that this plan begins with."""
+    from toolkit.runtime import steps
+
+    is_ready = plan[:1] == (steps.NewProcess(CLONE_NEWPID),)
+    return is_ready and all(steps.about(step).actor == steps.INIT for step in plan[1:])
 
 
 def _connect_in(directory: str, name: str) -> socket.socket:

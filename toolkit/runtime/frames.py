@@ -4,7 +4,7 @@ Each frame is 8 bytes, [kind, 0, 0, 0, length as big-endian u32], and then the
 content.  Kinds 0 to 2 are docker's stdin, stdout and stderr, so an API server
 can pass them on unchanged; kind 4 is ours, a JSON object.
 
-From the client: the request that starts it all, then
+From the client: the request that starts it all and the plan, then
     {"op": "resize", "rows": 24, "columns": 80}, {"op": "close-stdin"},
     {"op": "go"}, {"op": "abort"}         answers to a gate
     {"op": "attach", "stdin": true, ...}  on a monitor's own socket
@@ -22,6 +22,7 @@ See Also:
 """
 
 import json
+import socket
 import struct
 from typing import Any
 
@@ -53,6 +54,54 @@ def parse_control(content: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise ValueError("a control message is a JSON object")  # noqa: TRY004 - its content is wrong, as bad JSON is
     return message
+
+
+def tell(sock: socket.socket, message: dict[str, Any]) -> None:
+    """Send a control message on a blocking socket; one who is gone need not be told."""
+    try:
+        sock.sendall(control(message))
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # whoever asked has left; what was asked is done all the same
+
+
+def read_exactly_one(sock: socket.socket) -> tuple[int, bytes] | None:
+    """Wait for one frame and take not a byte more, so that another process can read the next; None at the end."""
+    head = _read_exactly(sock, HEADER.size)
+    return None if head is None else rest_of_frame(sock, head)
+
+
+def rest_of_frame(sock: socket.socket, head: bytes) -> tuple[int, bytes] | None:
+    """Wait for the content of a frame whose header, or the beginning of it, has been read already."""
+    missing = _read_exactly(sock, HEADER.size - len(head)) if head and len(head) < HEADER.size else b""
+    if not head or missing is None:
+        return None
+    head += missing
+    kind, length = HEADER.unpack(head)
+    if length > MAX_CONTENT:
+        return None
+    content = _read_exactly(sock, length)
+    return None if content is None else (kind, content)
+
+
+def _read_exactly(sock: socket.socket, count: int) -> bytes | None:
+    parts: list[bytes] = []
+    while count:
+        try:
+            data = sock.recv(count, socket.MSG_WAITALL)
+        except ConnectionResetError:
+            return None
+        if not data:
+            return None
+        parts.append(data)
+        count -= len(data)
+    return b"".join(parts)
+
+
+def operation_of(received: tuple[int, bytes]) -> str:
+    """Return the "op" of a control frame, "" of any other."""
+    if received[0] != CONTROL:
+        return ""
+    return str(parse_control(received[1]).get("op", ""))
 
 
 class FrameReader:

@@ -16,9 +16,9 @@ MAX_LINE_BYTES = 16 * 1024
 class LogWriter:
     """Turns chunks of output into lines with stream and time."""
 
-    def __init__(self, path: str) -> None:
-        """Open (or continue) the log at `path`."""
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    def __init__(self, fd: int) -> None:
+        """Append to the open log `fd`."""
+        self._fd = fd
         self._partial: dict[str, bytes] = {}
 
     def write(self, stream: str, chunk: bytes) -> None:

@@ -5,7 +5,7 @@ this host (its cgroup directories, its compiled seccomp filter) is an argument,
 so a plan for another machine can be made, printed and tested anywhere.
 
 The order is that of runc and crun, and each "before" has a reason:
-cgroups before the clone's child does anything; cgroup namespace after joining;
+cgroups before anything else; cgroup namespace after joining them;
 propagation before the first mount; all mounts before pivot_root, while the
 host's paths can still be seen; the terminal before pivot_root, for its bind
 onto /dev/console; seccomp before the capabilities go unless no_new_privs
@@ -151,11 +151,10 @@ def _steps(
     config: "spec.Config", overlay: OverlayRoot | None, cgroup: Cgroup, seccomp: Filter | None
 ) -> "Iterator[Step]":
     wanted = _namespaces(config)
-    if cgroup.directories:
-        yield steps.CreateCgroup(cgroup.directories, cgroup.writes)
-    yield from _clone(config, wanted)
-    if cgroup.join_files:
-        yield steps.JoinCgroup(cgroup.join_files)
+    if wanted.get("user") == "":
+        yield from _begin_in_user_namespace(config, cgroup, wanted)
+    else:
+        yield from _begin(config, cgroup, wanted)
     yield from _enter(config, wanted)
     yield from _names(config, wanted)
     yield from _rootfs(config, overlay, cgroup, wanted)
@@ -176,10 +175,34 @@ def _namespaces(config: "spec.Config") -> dict[str, str]:
     return found
 
 
-def _clone(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
+def _begin(config: "spec.Config", cgroup: Cgroup, wanted: dict[str, str]) -> "Iterator[Step]":
+    """Make a process in a new pid namespace; the rest it does itself."""
+    yield from _before_birth(config, wanted)
+    yield steps.NewProcess(namespace.CLONE_NEWPID if wanted.get("pid") == "" else 0)
+    if cgroup.directories:
+        yield steps.CreateCgroup(cgroup.directories, cgroup.writes)
+        yield steps.JoinCgroup(cgroup.join_files)
+    flags = sum(namespace.KINDS[kind] for kind in ("mnt", "net", "ipc", "uts") if wanted.get(kind) == "")
+    if flags:
+        yield steps.Unshare(flags)
+
+
+def _begin_in_user_namespace(config: "spec.Config", cgroup: Cgroup, wanted: dict[str, str]) -> "Iterator[Step]":
+    """All namespaces are born together, so that the new user namespace owns them."""
     linux = config.get("linux", {})
+    yield from _before_birth(config, wanted)
+    if cgroup.directories:
+        yield steps.CreateCgroup(cgroup.directories, cgroup.writes, steps.OUTSIDE)
+    yield steps.NewProcess(sum(namespace.KINDS[kind] for kind in _CLONE_ORDER if wanted.get(kind) == ""))
+    yield steps.WriteIdMaps(_id_map(linux.get("uidMappings", [])), _id_map(linux.get("gidMappings", [])))
+    if cgroup.directories:
+        yield steps.JoinCgroup(cgroup.join_files)
+
+
+def _before_birth(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
+    """What decides about children only: clocks, and pid namespaces that exist."""
     if wanted.get("time") == "":
-        offsets = linux.get("timeOffsets", {})
+        offsets = config.get("linux", {}).get("timeOffsets", {})
         yield steps.UnshareTime(
             tuple(
                 (clock, offset.get("secs", 0), offset.get("nanosecs", 0)) for clock, offset in sorted(offsets.items())
@@ -188,9 +211,6 @@ def _clone(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
     for kind in ("pid", "time"):
         if wanted.get(kind):
             yield steps.JoinForChildren(kind, wanted[kind])
-    yield steps.Clone(sum(namespace.KINDS[kind] for kind in _CLONE_ORDER if wanted.get(kind) == ""))
-    if wanted.get("user") == "":
-        yield steps.WriteIdMaps(_id_map(linux.get("uidMappings", [])), _id_map(linux.get("gidMappings", [])))
 
 
 def _id_map(mappings: "list[spec.IDMapping]") -> str:
@@ -408,7 +428,7 @@ def _exec_steps(process: "spec.Process", target: ExecTarget, seccomp: Filter | N
     yield steps.OpenTarget(target.pid, target.start_time)
     if "pid" in target.namespaces:
         yield steps.EnterPidNamespace()
-    yield steps.Clone(0)
+    yield steps.NewProcess(0)
     yield steps.JoinCgroup(target.cgroup_join_files)
     flags = sum(namespace.KINDS[kind] for kind in target.namespaces if kind != "pid")
     yield steps.EnterNamespaces(flags)

@@ -12,12 +12,7 @@ from typing import Any
 
 from toolkit.linux import pty
 from toolkit.runtime import frames
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from toolkit.runtime.log import LogWriter
+from toolkit.runtime.log import LogWriter
 
 _CHUNK = 64 * 1024
 _MAX_BUFFER = 1024 * 1024
@@ -29,11 +24,11 @@ _STREAM_NAMES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
 class Peer:
     """Someone attached: a socket, what came in and what is still to go out."""
 
-    def __init__(self, sock: socket.socket, reader: frames.FrameReader, *, output: bool, stdin: bool) -> None:
+    def __init__(self, sock: socket.socket, *, output: bool, stdin: bool) -> None:
         sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self.sock = sock
         self.fd = sock.fileno()
-        self.reader = reader
+        self.reader = frames.FrameReader()
         self.out = bytearray()
         self.output = output
         self.stdin = stdin
@@ -60,9 +55,9 @@ class Peer:
 class Relay:
     """The descriptors of one container, and the loop over them."""
 
-    def __init__(self, log: "LogWriter | None", *, stdin_once: bool) -> None:
+    def __init__(self, log_fd: int, *, stdin_once: bool) -> None:
         self._poll = select.poll()
-        self._log = log
+        self._log = LogWriter(log_fd) if log_fd >= 0 else None
         self._stdin_once = stdin_once
         self._outputs: dict[int, int] = {}
         self._stdin_fd = -1
@@ -73,21 +68,26 @@ class Relay:
         self._peers: dict[int, Peer] = {}
         self._paused = False
 
-    def add_output(self, fd: int, kind: int) -> None:
-        """Carry what can be read from `fd` as stdout or stderr."""
+    def add_outputs(self, stdout_fd: int, stderr_fd: int) -> None:
+        """Carry what can be read from these two."""
+        self._add_output(stdout_fd, frames.STDOUT)
+        self._add_output(stderr_fd, frames.STDERR)
+
+    def _add_output(self, fd: int, kind: int) -> None:
         os.set_blocking(fd, False)
         self._outputs[fd] = kind
         self._poll.register(fd, select.POLLIN)
 
     def set_stdin(self, fd: int) -> None:
-        """Carry what peers send as stdin to `fd`."""
-        os.set_blocking(fd, False)
+        """Carry what peers send as stdin to `fd`; -1: nowhere."""
         self._stdin_fd = fd
+        if fd >= 0:
+            os.set_blocking(fd, False)
 
     def set_terminal(self, master_fd: int) -> None:
         """Use a terminal's master for all three streams."""
         self._master_fd = master_fd
-        self.add_output(master_fd, frames.STDOUT)
+        self._add_output(master_fd, frames.STDOUT)
         self._stdin_fd = master_fd
 
     def listen(self, listener: socket.socket) -> None:
@@ -96,15 +96,10 @@ class Relay:
         listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._poll.register(listener.fileno(), select.POLLIN)
 
-    def add_peer(self, peer: Peer, greeting: bytes = b"") -> None:
-        """Attach someone, who may have sent something already."""
+    def add_peer(self, peer: Peer) -> None:
+        """Attach someone."""
         self._peers[peer.fd] = peer
         self._poll.register(peer.fd, select.POLLIN)
-        if peer.send(greeting):
-            self._watch(peer)
-            self._take_frames(peer)
-        else:
-            self._drop(peer)
 
     @property
     def has_peers(self) -> bool:
@@ -206,7 +201,7 @@ class Relay:
             sock, _address = self._listener.accept()
         except BlockingIOError:
             return
-        self.add_peer(Peer(sock, frames.FrameReader(), output=False, stdin=False))
+        self.add_peer(Peer(sock, output=False, stdin=False))
 
     def _serve(self, peer: Peer, events: int) -> None:
         if events & select.POLLOUT:
@@ -314,12 +309,10 @@ class Relay:
                 if not waiting.poll(_FLUSH_TIMEOUT_MS) or not peer.flush():
                     break
 
-    def close(self, callback: "Callable[[], None] | None" = None) -> None:
-        """Close what is still open."""
+    def close_log(self) -> None:
+        """Write the log's last line and close it."""
         if self._log is not None:
             self._log.close()
-        if callback is not None:
-            callback()
 
 
 def _size(value: object) -> int:

@@ -1,16 +1,16 @@
-"""What a monitor is asked to do: the first frame of a connection to the zygote."""
+"""What a monitor is asked to do, the first frame of a connection to the zygote, and what it leaves behind."""
 
 from typing import Any, NamedTuple
 
-from toolkit.runtime import steps
-
 
 class Request(NamedTuple):
-    """Carry out a plan and look after the process that comes of it."""
+    """Look after a process; the plan that makes it comes in the next frame, for another reader.
+
+    Kept small on purpose: it is all that a monitor reads, and a monitor lives long.
+    """
 
     id: str
     """The container's id, or an exec's: for the process name and the messages."""
-    plan: "tuple[steps.Step, ...]"
     tty: bool = False
     stdin: bool = False
     """Keep stdin open for those who attach; else it is /dev/null."""
@@ -32,18 +32,16 @@ class Request(NamedTuple):
     gated: bool = False
     foreground: bool = False
     """Whoever asks is also attached; it is the only one until it has left."""
+    uses_reserve: bool = False
+    """The process that is kept in reserve, born in a new pid namespace, will do: step 0 is done then."""
     successor: tuple[str, ...] = ()
     """A command that the monitor becomes at the end if nobody is attached then (removal of --rm)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        return self._asdict() | {"plan": steps.to_json(self.plan)}
+        return self._asdict()
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Request":
         """Make a request of what `to_json` returned."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in document.items()
-        }
-        fields["plan"] = steps.from_json(document["plan"])
-        return cls(**fields)
+        return cls(**document)

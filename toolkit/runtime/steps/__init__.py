@@ -1,19 +1,20 @@
 """The steps that plans are made of, one module for each concern."""
 
-from toolkit.runtime.steps.base import INIT, MONITOR, About, Step, about, from_json, to_json
+from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, from_json, to_json
 from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup
 from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, SetOomScore, SetRlimits, SetUser
 from toolkit.runtime.steps.namespaces import (
     BecomeNamespaceRoot,
-    Clone,
     EnterNamespaces,
     EnterPidNamespace,
     JoinForChildren,
     JoinNamespace,
     LoopbackUp,
+    NewProcess,
     OpenTarget,
     SetDomainname,
     SetHostname,
+    Unshare,
     UnshareCgroup,
     UnshareTime,
     WriteIdMaps,
@@ -37,14 +38,13 @@ from toolkit.runtime.steps.security import BoundCapabilities, LoadSeccomp, SetCa
 
 __all__ = [
     "INIT",
-    "MONITOR",
+    "OUTSIDE",
     "About",
     "BecomeNamespaceRoot",
     "BindDevices",
     "BindRoot",
     "BoundCapabilities",
     "ChangeDirectory",
-    "Clone",
     "ConnectStdio",
     "CreateCgroup",
     "DieWithMonitor",
@@ -62,6 +62,7 @@ __all__ = [
     "MaskPath",
     "MountFilesystem",
     "MountOverlay",
+    "NewProcess",
     "OpenTarget",
     "OpenTerminal",
     "PivotRoot",
@@ -76,6 +77,7 @@ __all__ = [
     "SetRlimits",
     "SetUser",
     "Step",
+    "Unshare",
     "UnshareCgroup",
     "UnshareTime",
     "WriteIdMaps",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from toolkit.runtime.context import Context
 
-MONITOR = "monitor"
+OUTSIDE = "outside"
 INIT = "init"
 
 
@@ -44,7 +44,7 @@ class About(NamedTuple):
     """What is to be said of a kind of step."""
 
     actor: str
-    """Which process does it: MONITOR, from outside, or INIT, the container's own first process."""
+    """Which process does it: INIT, the container's own first process, or OUTSIDE, one that stays outside."""
     phase: str
     """Which part of the work it belongs to, one word: "cgroup", "namespace", "rootfs", ..."""
     why: str
@@ -70,10 +70,10 @@ def step(actor: str, phase: str, *, why: str, see: str) -> "Callable[[_S], _S]":
 
 
 def about(one: Step) -> About:
-    """Return what is to be said of a step; one that was made for a purpose says that."""
+    """Return what is to be said of a step; one that was made for a purpose, or for an actor, says that itself."""
     known = _ABOUT[type(one)]
-    purpose = getattr(one, "purpose", "")
-    return known._replace(why=purpose) if purpose else known
+    purpose, actor = getattr(one, "purpose", ""), getattr(one, "actor", "")
+    return known._replace(why=purpose or known.why, actor=actor or known.actor) if purpose or actor else known
 
 
 def to_json(plan: "tuple[Step, ...]") -> list[list[Any]]:

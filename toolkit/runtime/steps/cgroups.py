@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from toolkit.linux import file
 from toolkit.linux.flags import quoted
-from toolkit.runtime.steps.base import INIT, MONITOR, step
+from toolkit.runtime.steps.base import INIT, step
 from toolkit.trace import span
 
 TYPE_CHECKING = False
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from toolkit.runtime.context import Context
 
 
-@step(MONITOR, "cgroup", why="Limits stand before the process does: it never runs outside of them.", see="cgroups(7)")
+@step(INIT, "cgroup", why="Limits stand before the process does: it never runs outside of them.", see="cgroups(7)")
 class CreateCgroup(NamedTuple):
     """Make the container's directories in the cgroup tree and write its limits there."""
 
     directories: tuple[str, ...]
     writes: tuple[tuple[str, str], ...]
+    actor: str = ""
+    """OUTSIDE where init lacks the power, because it is in a user namespace."""
 
     def calls(self) -> tuple[str, ...]:
         made = tuple(f"mkdir({quoted(directory)}, 0755)" for directory in self.directories)

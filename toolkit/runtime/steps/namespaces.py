@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from toolkit.core.errors import StartError
 from toolkit.linux import file, namespace, netdevice, process, procfs
-from toolkit.runtime.steps.base import INIT, MONITOR, step
+from toolkit.runtime.channel import send
+from toolkit.runtime.steps.base import INIT, OUTSIDE, step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,31 +15,54 @@ if TYPE_CHECKING:
 
 
 @step(
-    MONITOR,
+    OUTSIDE,
     "namespace",
-    why="The child sees its own process ids, mounts, network and names from its first instruction on.",
-    see="clone3(2), namespaces(7)",
+    why="A process cannot change its own pid namespace: its first child in a new one becomes pid 1 there.",
+    see="clone3(2), pid_namespaces(7)",
 )
-class Clone(NamedTuple):
-    """Fork the process that becomes the container's init, into new namespaces."""
+class NewProcess(NamedTuple):
+    """Make the process that becomes the container's init."""
+
+    flags: int
+    """CLONE_NEW*: the namespaces that it is born in."""
+
+    def calls(self) -> tuple[str, ...]:
+        return (namespace.clone3_text(self.flags | namespace.CLONE_PARENT),)
+
+    def apply(self, context: "Context") -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid, pidfd = namespace.clone3(self.flags | namespace.CLONE_PARENT)
+        if pid == 0:
+            ours.close()
+            context.become_init(theirs)
+            return
+        theirs.close()
+        os.close(pidfd)
+        context.stay_outside(ours)
+        context.pid = pid
+        send(context.report, {"pid": pid})
+
+
+@step(
+    INIT,
+    "namespace",
+    why="What this process mounts, names and connects from here on is invisible outside.",
+    see="unshare(2), namespaces(7)",
+)
+class Unshare(NamedTuple):
+    """Move into new namespaces."""
 
     flags: int
 
     def calls(self) -> tuple[str, ...]:
-        flags = namespace.clone_flags_text(self.flags | namespace.CLONE_PIDFD)
-        return (f"clone3({{flags={flags}, exit_signal=SIGCHLD}}, 88)",)
+        return (f"unshare({namespace.clone_flags_text(self.flags)})",)
 
     def apply(self, context: "Context") -> None:
-        context.mine, context.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid, pidfd = namespace.clone3(self.flags)
-        if pid == 0:
-            context.become_init()
-        else:
-            context.become_parent(pid, pidfd)
+        namespace.unshare(self.flags)
 
 
 @step(
-    MONITOR,
+    OUTSIDE,
     "namespace",
     why="Until they are mapped, every id in a new user namespace is the overflow id 65534.",
     see="user_namespaces(7)",
@@ -76,7 +100,7 @@ class BecomeNamespaceRoot(NamedTuple):
 
 
 @step(
-    MONITOR,
+    OUTSIDE,
     "namespace",
     why="The offsets must be written before the first process enters; monotonic and boottime then start elsewhere.",
     see="time_namespaces(7)",
@@ -133,7 +157,7 @@ class JoinNamespace(NamedTuple):
 
 
 @step(
-    MONITOR,
+    OUTSIDE,
     "namespace",
     why="A process never changes its own pid namespace (or clocks): only its children are born in another.",
     see="setns(2), pid_namespaces(7), time_namespaces(7)",
@@ -152,7 +176,7 @@ class JoinForChildren(NamedTuple):
 
 
 @step(
-    MONITOR,
+    OUTSIDE,
     "namespace",
     why="A pidfd names exactly this process: its number cannot be reused under our hands.",
     see="pidfd_open(2)",
@@ -173,7 +197,7 @@ class OpenTarget(NamedTuple):
 
 
 @step(
-    MONITOR,
+    OUTSIDE,
     "namespace",
     why="A process never changes its own pid namespace: only its children can be born in another.",
     see="setns(2), pid_namespaces(7)",
