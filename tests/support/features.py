@@ -17,6 +17,7 @@ from collections.abc import Callable
 from tests.support.child import ChildError, in_child
 from toolkit.core.errors import SyscallError
 from toolkit.linux import namespace as ns
+from toolkit.linux.cgroup import devices
 from toolkit.linux.mount import MS_PRIVATE, MS_REC, mount
 
 PROGRAMS = {
@@ -109,6 +110,11 @@ def _loop() -> str:
     return "" if found.returncode == 0 else found.stderr.strip()
 
 
+def _bpf() -> str:
+    """Load the smallest program that may be put on a cgroup: one that allows everything."""
+    return _tried(lambda: os.close(devices._load(devices.program([{"allow": True}]))), 0)
+
+
 def _ia32() -> str:
     """Run 32-bit code from a 64-bit process: mov eax, 20 (getpid); int 0x80; ret."""
     code = b"\xb8\x14\x00\x00\x00\xcd\x80\xc3"
@@ -195,6 +201,7 @@ def _cgroup_either(controller: str) -> str:
 
 
 _PROBES: dict[str, Callable[[], str]] = {
+    "bpf": _bpf,
     "ia32": _ia32,
     "libseccomp": _libseccomp,
     "loop": _loop,

@@ -135,6 +135,15 @@ class Hierarchy(NamedTuple):
     def _path_of(self, name: str, controller: str) -> str:
         return self.v1.get(controller, self.v2) + _checked(name)
 
+    def device_program(self, resources: "Resources") -> bytes:
+        """Return the BPF program that holds the device rules; empty where v1's controller does, or there are none."""
+        rules = resources.get("devices")
+        if not rules or "devices" in self.v1 or not self.v2:
+            return b""
+        from toolkit.linux.cgroup import devices
+
+        return devices.program(rules)
+
     # Deeds
 
     def create(self, name: str, resources: "Resources | None" = None) -> None:
@@ -152,6 +161,7 @@ class Hierarchy(NamedTuple):
                 self._inherit(directory)
         if resources:
             self.limit(name, resources)
+            self.limit_devices(name, resources)
 
     def make_parents(self, name: str, resources: "Resources | None" = None) -> None:
         """Make the groups above the group, and have v2 hand down what it needs.
@@ -199,6 +209,13 @@ class Hierarchy(NamedTuple):
     def limit(self, name: str, resources: "Resources") -> None:
         """Write the limits of a group that is there."""
         files.write_all(self.writes(name, resources))
+
+    def limit_devices(self, name: str, resources: "Resources") -> None:
+        """Put the program of `device_program`, if there is one, on the group's v2 directory."""
+        if code := self.device_program(resources):
+            from toolkit.linux.cgroup import devices
+
+            devices.attach(self.path(name), code)
 
     def present(self, name: str) -> list[str]:
         """Return the directories of the group that exist."""
