@@ -197,3 +197,67 @@ def move_mount(tree_fd: int, target_fd: int) -> None:
     call = f'move_mount({tree_fd}, "", {target_fd}, "", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)'
     with span("mount.move", call, _MOUNT_HINTS):
         syscall("move_mount", tree_fd, b"", target_fd, b"", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
+
+
+FSCONFIG_SET_FLAG = 0
+FSCONFIG_SET_STRING = 1
+FSCONFIG_CMD_CREATE = 6
+FSOPEN_CLOEXEC = 1
+FSMOUNT_CLOEXEC = 1
+
+
+def fsopen(fstype: str) -> int:
+    """Begin to configure a new file system; return its descriptor.
+
+    See Also:
+        fsopen(2), Linux 5.2
+    """
+    with span("mount.fsopen", f"fsopen({quoted(fstype)}, FSOPEN_CLOEXEC)", _MOUNT_HINTS) as here:
+        return here.returns(syscall("fsopen", os.fsencode(fstype), FSOPEN_CLOEXEC))
+
+
+def fsconfig_string(fs_fd: int, key: str, value: str) -> None:
+    """Set an option of the file system that is being configured; a value has at most 255 bytes.
+
+    Raises:
+        SyscallError: EINVAL for a key or a value that the file system does not know.
+
+    See Also:
+        fsconfig(2)
+    """
+    call = f"fsconfig({fs_fd}, FSCONFIG_SET_STRING, {quoted(key)}, {quoted(value)}, 0)"
+    with span("mount.fsconfig", call):
+        syscall("fsconfig", fs_fd, FSCONFIG_SET_STRING, os.fsencode(key), os.fsencode(value), 0)
+
+
+def fsconfig_flag(fs_fd: int, key: str) -> None:
+    """Set an option that has no value.
+
+    Raises:
+        SyscallError: EINVAL for a key that the file system does not know.
+
+    See Also:
+        fsconfig(2)
+    """
+    with span("mount.fsconfig", f"fsconfig({fs_fd}, FSCONFIG_SET_FLAG, {quoted(key)}, NULL, 0)"):
+        syscall("fsconfig", fs_fd, FSCONFIG_SET_FLAG, os.fsencode(key), None, 0)
+
+
+def fsconfig_create(fs_fd: int) -> None:
+    """Make the file system that has been configured.
+
+    See Also:
+        fsconfig(2)
+    """
+    with span("mount.fsconfig", f"fsconfig({fs_fd}, FSCONFIG_CMD_CREATE, NULL, NULL, 0)", _MOUNT_HINTS):
+        syscall("fsconfig", fs_fd, FSCONFIG_CMD_CREATE, None, None, 0)
+
+
+def fsmount(fs_fd: int) -> int:
+    """Mount the file system that has been made, attached nowhere yet; return the mount's descriptor.
+
+    See Also:
+        fsmount(2)
+    """
+    with span("mount.fsmount", f"fsmount({fs_fd}, FSMOUNT_CLOEXEC, 0)", _MOUNT_HINTS) as here:
+        return here.returns(syscall("fsmount", fs_fd, FSMOUNT_CLOEXEC, 0))

@@ -57,6 +57,10 @@ class SetPropagation(NamedTuple):
         mount.mount(None, "/", None, self.flags)
 
 
+_MAX_DATA_BYTES = 4096
+"""What mount(2) takes: a page, its last byte a NUL."""
+
+
 @step(
     INIT,
     "rootfs",
@@ -73,17 +77,56 @@ class MountOverlay(NamedTuple):
     target: str
 
     def data(self) -> str:
-        """Return the mount options; the kernel takes at most a page of them."""
+        """Return the mount options as mount(2) takes them."""
         lower = ":".join(_escaped(path) for path in self.lower)
         fixed = (f"lowerdir={lower}", f"upperdir={_escaped(self.upper)}", f"workdir={_escaped(self.work)}")
         return ",".join(fixed + self.options)
 
+    def _fits(self) -> bool:
+        return len(os.fsencode(self.data())) < _MAX_DATA_BYTES
+
+    def _settings(self) -> list[tuple[str, str]]:
+        """Return the same options one by one, which has no limit on their sum; a flag has no value."""
+        lower = [("lowerdir+", path) for path in self.lower]
+        more = [(key, value) for key, _sign, value in (option.partition("=") for option in self.options)]
+        return [*lower, ("upperdir", self.upper), ("workdir", self.work), *more]
+
     def calls(self) -> tuple[str, ...]:
-        return (f'mount("overlay", {quoted(self.target)}, "overlay", 0, {quoted(self.data())})',)
+        if self._fits():
+            return (f'mount("overlay", {quoted(self.target)}, "overlay", 0, {quoted(self.data())})',)
+        settings = (
+            f"fsconfig(FS, FSCONFIG_SET_{'STRING' if value else 'FLAG'}, {quoted(key)}, {quoted(value or None)}, 0)"
+            for key, value in self._settings()
+        )
+        return (
+            'fsopen("overlay", FSOPEN_CLOEXEC)',
+            *settings,
+            "fsconfig(FS, FSCONFIG_CMD_CREATE, NULL, NULL, 0)",
+            "fsmount(FS, FSMOUNT_CLOEXEC, 0)",
+            'move_mount(MOUNT, "", TARGET, "", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+        )
 
     def apply(self, context: "Context") -> None:
-        mount.mount("overlay", self.target, "overlay", 0, self.data())
+        if self._fits():
+            mount.mount("overlay", self.target, "overlay", 0, self.data())
+        else:
+            self._mount_by_pieces()
         context.root_fd = file.open_file(self.target, os.O_PATH | os.O_DIRECTORY)
+
+    def _mount_by_pieces(self) -> None:
+        """An image of many layers: mount(2) takes no more than a page of options."""
+        target = file.open_file(self.target, os.O_PATH | os.O_DIRECTORY)
+        fs = mount.fsopen("overlay")
+        try:
+            for key, value in self._settings():
+                mount.fsconfig_string(fs, key, value) if value else mount.fsconfig_flag(fs, key)
+            mount.fsconfig_create(fs)
+            tree = mount.fsmount(fs)
+            mount.move_mount(tree, target)
+            os.close(tree)
+        finally:
+            os.close(fs)
+            os.close(target)
 
 
 def _escaped(path: str) -> str:
