@@ -154,7 +154,7 @@ def files_below(path: Path) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_parent_that_dies_takes_its_worker_along(tmp_path: Path, root: Path, number: int) -> None:
-    big = request_for(tmp_path, make_tar(*(member(f"{n}", b"x" * 100) for n in range(150_000))))
+    big = request_for(tmp_path, make_tar(*(member(f"{n}", b"x" * 100) for n in range(60_000))))
     with start_parent(root, big) as parent:
         wait_until(lambda: files_below(root) > 100)
         parent.send_signal(number)

@@ -15,7 +15,7 @@ import zstandard
 
 from tests.support.trees import directory, hardlink, make_tar, member, symlink, unpack, unpack_gzip, walk
 from toolkit.core.errors import BombError, CorruptLayerError, UnsafePathError, UnsupportedError
-from toolkit.image.unpack.stream import Limits
+from toolkit.image.unpack.limits import Limits
 
 pytestmark = pytest.mark.needs("root")
 

@@ -9,7 +9,8 @@ import tarfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from toolkit.image.unpack.stream import Limits, Source, Stream
+from toolkit.image.unpack.limits import Limits
+from toolkit.image.unpack.stream import Source, Stream
 from toolkit.image.unpack.tar import entries
 from toolkit.image.unpack.tree import Totals, Tree, explained
 

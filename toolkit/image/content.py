@@ -8,7 +8,6 @@ next one resumes it.  Two writers of the same blob take turns: the second finds
 it complete.
 """
 
-import hashlib
 import os
 
 from toolkit.core.digest import Digest, digest_of, parse_digest, split_digest
@@ -19,6 +18,7 @@ from toolkit.linux.sync import fsync_directory, fsync_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from hashlib import _Hash as Hash
     from io import FileIO
     from typing import Self
 
@@ -75,7 +75,9 @@ class ContentStore:
         """
         with self.open(digest) as blob:
             content = blob.readall()
-        found = hashlib.new(split_digest(digest)[0], content).hexdigest()
+        hasher = _new_hash(digest)
+        hasher.update(content)
+        found = hasher.hexdigest()
         if found != split_digest(digest)[1]:
             raise DigestMismatchError(
                 f"blob {digest} is damaged on disk: its bytes have {found}", hint="remove the image and pull it again"
@@ -141,7 +143,7 @@ class Ingest:
         self.is_complete = False
         """The blob is in the store: nothing to do."""
         self._claim: Claim | None = None
-        self._hash = hashlib.new(split_digest(digest)[0])
+        self._hash = _new_hash(digest)
 
     def __enter__(self) -> "Self":
         if self._store.has(self.digest):
@@ -183,7 +185,7 @@ class Ingest:
         os.ftruncate(fd, 0)
         os.lseek(fd, 0, os.SEEK_SET)
         self.offset = 0
-        self._hash = hashlib.new(split_digest(self.digest)[0])
+        self._hash = _new_hash(self.digest)
 
     def commit(self) -> None:
         """Check the blob and make it visible; it is on the disk when this returns.
@@ -240,6 +242,12 @@ class Ingest:
         while chunk := os.read(fd, _CHUNK_BYTES):
             self._hash.update(chunk)
             self.offset += len(chunk)
+
+
+def _new_hash(digest: Digest) -> "Hash":
+    import hashlib  # 5 ms that running a container can do without
+
+    return hashlib.new(split_digest(digest)[0])
 
 
 def _write(fd: int, view: memoryview) -> int:

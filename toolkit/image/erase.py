@@ -1,4 +1,4 @@
-"""Deleting a tree of any size and depth, without following a symlink and without recursion."""
+"""Deleting a tree of any size and depth: no symlink is followed, no descriptor runs out, and others may delete too."""
 
 import os
 
@@ -28,36 +28,46 @@ def _erase_directory(name: "str | bytes", dir_fd: int | None) -> None:
     except FileNotFoundError:
         return
     try:
-        moved = _empty(top, top, 0)
-        while moved:
-            below = os.open(moved[-1], _DIRECTORY, dir_fd=top)
-            try:
-                more = _empty(below, top, 0)
-            finally:
-                os.close(below)
-            os.rmdir(moved.pop(), dir_fd=top)
-            moved += more
+        deep = _empty(top, top, 0)
+        while deep:
+            deep += _erase_below(top, deep.pop(), top, 0)
     finally:
         os.close(top)
-    os.rmdir(name, dir_fd=dir_fd)
+    _rmdir(name, dir_fd)
 
 
 def _empty(fd: int, top: int, depth: int) -> list[str]:
     """Delete all that is in a directory; return the names in `top` of trees that lie too deep."""
-    moved: list[str] = []
+    deep: list[str] = []
     with os.scandir(fd) as entries:
-        for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry.name, dir_fd=fd)
-            elif depth >= _DEPTH_MAX:  # a descriptor for each level would run out: continue from the top
-                name = os.urandom(_RANDOM_BYTES).hex()
-                os.rename(entry.name, name, src_dir_fd=fd, dst_dir_fd=top)
-                moved.append(name)
-            else:
-                below = os.open(entry.name, _DIRECTORY, dir_fd=fd)
-                try:
-                    moved += _empty(below, top, depth + 1)
-                finally:
-                    os.close(below)
-                os.rmdir(entry.name, dir_fd=fd)
-    return moved
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in found:
+        try:
+            if not is_directory:
+                os.unlink(name, dir_fd=fd)
+            elif depth < _DEPTH_MAX:
+                deep += _erase_below(fd, name, top, depth + 1)
+            else:  # one descriptor for each level would run out: continue from the top
+                moved = os.urandom(_RANDOM_BYTES).hex()
+                os.rename(name, moved, src_dir_fd=fd, dst_dir_fd=top)
+                deep.append(moved)
+        except FileNotFoundError:
+            pass  # another process deletes the same
+    return deep
+
+
+def _erase_below(fd: int, name: str, top: int, depth: int) -> list[str]:
+    below = os.open(name, _DIRECTORY, dir_fd=fd)
+    try:
+        deep = _empty(below, top, depth)
+    finally:
+        os.close(below)
+    _rmdir(name, fd)
+    return deep
+
+
+def _rmdir(name: "str | bytes", dir_fd: int | None) -> None:
+    try:
+        os.rmdir(name, dir_fd=dir_fd)
+    except FileNotFoundError:
+        pass  # another process deletes the same

@@ -16,7 +16,7 @@ from toolkit.core.digest import Digest, split_digest
 from toolkit.core.errors import NotFoundError
 from toolkit.image.claim import Claim, claim_directory, sweep
 from toolkit.image.erase import erase
-from toolkit.image.unpack.stream import Limits
+from toolkit.image.unpack.limits import Limits
 from toolkit.linux.sync import fsync_directory, syncfs
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Report = Callable[["LayerProgress"], None]
 
-__all__ = ["LayerInfo", "LayerProgress", "LayerRequest", "LayerStore", "Limits", "Trash"]
+__all__ = ["LayerInfo", "LayerProgress", "LayerRequest", "LayerStore", "Limits", "Trash", "read_info"]
 
 
 class LayerRequest(NamedTuple):
@@ -72,6 +72,19 @@ class Trash(NamedTuple):
         os.close(self.claim.fd)
 
 
+def read_info(path: str) -> LayerInfo:
+    """Return what is known about the layer whose tree is at `path`.
+
+    Raises:
+        FileNotFoundError: it is not a layer of a store.
+    """
+    import json
+
+    with open(os.path.join(os.path.dirname(path), "layer.json"), encoding="utf-8") as file:
+        size, entries, root = json.load(file)
+    return LayerInfo(size, entries, None if root is None else tuple(root))
+
+
 class LayerStore:
     """The layers under one directory; any number of processes may use it at once."""
 
@@ -96,14 +109,10 @@ class LayerStore:
         Raises:
             NotFoundError: it is not here.
         """
-        import json
-
         try:
-            with open(os.path.join(self._home(diff_id), "layer.json"), encoding="utf-8") as file:
-                size, entries, root = json.load(file)
+            return read_info(self.path(diff_id))
         except FileNotFoundError:
             raise NotFoundError(f"no such layer: {diff_id}", hint="pull the image again") from None
-        return LayerInfo(size, entries, None if root is None else tuple(root))
 
     def size(self, diff_id: Digest) -> int:
         """Return the bytes of content of a layer's files.

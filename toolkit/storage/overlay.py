@@ -4,17 +4,33 @@ See Also:
     docs.kernel.org/filesystems/overlayfs.html
 """
 
-import errno
 import os
 import stat
+from functools import cache
 
-from toolkit.linux import rooted
-from toolkit.storage.driver import RootFilesystem
+from toolkit.core.errors import UnsupportedError
+from toolkit.image.erase import erase
+from toolkit.image.whiteout import is_opaque, is_whiteout
+from toolkit.storage.driver import Change, RootFilesystem
+from toolkit.storage.merged import Level, read_text
 
-_MAX_TEXT_BYTES = 1024 * 1024
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["NAME", "changes", "prepare", "read_text", "remove_tree", "root_filesystem", "size"]
+
+NAME = "overlay"
+LOWER_MAX = 500
+"""fs/overlayfs/params.h, OVL_MAX_STACK."""
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Each would make of an upper directory something that is no layer: a rename that
+# only points to the old place, or a file without its content.
+_UNWANTED = ("redirect_dir", "metacopy")
+_PARAMETERS = "/sys/module/overlay/parameters"
 
 
-def root_filesystem(layers: "list[str]", directory: str, *, volatile: bool) -> RootFilesystem:
+def root_filesystem(layers: "Sequence[str]", directory: str, *, volatile: bool) -> RootFilesystem:
     """Describe the root of the container that keeps its files in `directory`.
 
     Args:
@@ -22,28 +38,120 @@ def root_filesystem(layers: "list[str]", directory: str, *, volatile: bool) -> R
         directory: the container's own directory.
         volatile: whether the changes may be lost in a crash of the machine;
             saves a sync of the whole file system at the end.
+
+    Raises:
+        UnsupportedError: more layers than the kernel stacks.
     """
-    options = ("volatile",) if volatile else ()
-    return RootFilesystem(tuple(reversed(layers)), f"{directory}/upper", f"{directory}/work", options)
+    if len(layers) > LOWER_MAX:
+        raise UnsupportedError(
+            f"the image has {len(layers)} layers, and overlayfs stacks {LOWER_MAX}", hint="squash some of them"
+        )
+    options = (*_switched_off(), *(("volatile",) if volatile else ()))
+    return RootFilesystem(_visible(layers), f"{directory}/upper", f"{directory}/work", options)
 
 
-def prepare(root: RootFilesystem) -> None:
-    """Make the upper and work directories, or make those of an earlier run usable again."""
-    _make_upper(root)
+def prepare(root: RootFilesystem, attributes: "tuple[int, int, int] | None" = None) -> None:
+    """Make the upper and work directories, or make those of an earlier run usable again.
+
+    Args:
+        root: as `root_filesystem` described it.
+        attributes: mode, uid and gid of the container's `/`; None: as the
+            topmost layer that says so has them.
+    """
+    _make_upper(root, attributes)
     _make(root.work, 0o700)
+    erase(f"{root.work}/work/incompat/volatile")  # else the kernel refuses an upper that may have lost data
+
+
+def changes(root: RootFilesystem) -> "Iterator[Change]":
+    """Yield what the container changed, parents before children, in the order of names."""
     try:
-        os.rmdir(f"{root.work}/work/incompat/volatile")  # else the kernel refuses an upper that may have lost data
-        os.rmdir(f"{root.work}/work/incompat")
+        upper = os.open(root.upper, _DIRECTORY)
     except FileNotFoundError:
-        pass  # it was not volatile, or was not mounted before
+        return  # it was never started
+    try:
+        with Level.open(root.lower) as lower:
+            yield from _changes(upper, lower, "")
+    finally:
+        os.close(upper)
 
 
-def _make_upper(root: RootFilesystem) -> None:
+def size(root: RootFilesystem) -> int:
+    """Return the bytes of content that the container itself holds."""
+    return tree_size(root.upper)
+
+
+def tree_size(path: str) -> int:
+    """Return the bytes of content of all files below a directory, each inode once."""
+    total = 0
+    seen: set[int] = set()
+    for _, _, names, fd in os.fwalk(path):
+        for name in names:
+            found = os.lstat(name, dir_fd=fd)
+            if stat.S_ISREG(found.st_mode) and found.st_ino not in seen:
+                seen.add(found.st_ino)
+                total += found.st_size
+    return total
+
+
+def remove_tree(path: str) -> None:
+    """Delete a directory and all in it, never following a symlink out of it; one that is gone is fine."""
+    erase(path)
+
+
+@cache
+def _switched_off() -> tuple[str, ...]:
+    """Return the options that switch off what this kernel has on by default and no layer may have."""
+    found: list[str] = []
+    for name in _UNWANTED:
+        try:
+            with open(f"{_PARAMETERS}/{name}") as file:
+                if file.read(1) == "Y":
+                    found.append(f"{name}=off")
+        except FileNotFoundError:
+            continue  # this kernel does not have it
+    return tuple(found)
+
+
+def _visible(layers: "Sequence[str]") -> tuple[str, ...]:
+    """Return the layers, topmost first, down to one whose root hides all below: the kernel does not look there."""
+    lower: list[str] = []
+    for layer in reversed(layers):
+        lower.append(layer)
+        try:
+            fd = os.open(layer, _DIRECTORY)
+        except FileNotFoundError:
+            continue  # the mount will name it
+        try:
+            if is_opaque(fd):
+                break
+        finally:
+            os.close(fd)
+    return tuple(lower)
+
+
+def _make_upper(root: RootFilesystem, attributes: "tuple[int, int, int] | None") -> None:
     """The upper directory is what the container sees as `/`: it gets the mode and owner of the image's."""
-    if _make(root.upper, 0o755) and root.lower:
-        top = os.stat(root.lower[0])
-        os.chown(root.upper, top.st_uid, top.st_gid)
-        os.chmod(root.upper, stat.S_IMODE(top.st_mode))
+    if not _make(root.upper, 0o755):
+        return
+    mode, uid, gid = attributes or _root_attributes(root.lower)
+    os.chown(root.upper, uid, gid)
+    os.chmod(root.upper, mode)
+
+
+def _root_attributes(lower: "Sequence[str]") -> tuple[int, int, int]:
+    """Return what the topmost layer that says something about its root says."""
+    from toolkit.image.layers import read_info
+
+    for layer in lower:
+        try:
+            found = read_info(layer).root
+        except FileNotFoundError:
+            top = os.stat(layer)  # a directory that is no layer of a store speaks for itself
+            return stat.S_IMODE(top.st_mode), top.st_uid, top.st_gid
+        if found is not None:
+            return found
+    return 0o755, 0, 0
 
 
 def _make(path: str, mode: int) -> bool:
@@ -54,72 +162,47 @@ def _make(path: str, mode: int) -> bool:
     return True
 
 
-def read_text(root: RootFilesystem, path: str) -> str:
-    """Return a text file of the container as it would see it, "" where it has none.
-
-    Looks into the layers from the top down, so that nothing needs to be
-    mounted; a symlink is followed inside its layer only.
-    """
-    for layer in (root.upper, *root.lower):
-        found = _read_in_layer(layer, path)
-        if found is not None:
-            return found
-    return ""
-
-
-def _read_in_layer(layer: str, path: str) -> str | None:
-    """Return the file's text, "" where this layer deletes it, None where it does not say."""
-    try:
-        directory = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None  # a container that was never started has no upper yet
-    try:
-        fd = rooted.open_in_root(directory, path, os.O_PATH)
+def _changes(upper: int, lower: Level, path: str) -> "Iterator[Change]":
+    for name in sorted(os.listdir(upper)):
+        here = f"{path}/{name}"
         try:
-            kind = os.fstat(fd).st_mode
-            if not stat.S_ISREG(kind):
-                return ""
-            with open(f"/proc/self/fd/{fd}", errors="replace") as file:
-                return file.read(_MAX_TEXT_BYTES)
-        finally:
-            os.close(fd)
-    except OSError as exc:
-        if exc.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return None
-        raise
-    finally:
-        os.close(directory)
-
-
-def remove_tree(path: str) -> None:
-    """Delete a directory and all in it, never following a symlink out of it; one that is gone is fine."""
-    try:
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        _empty(directory)
-    finally:
-        os.close(directory)
-    try:
-        os.rmdir(path)
-    except FileNotFoundError:
-        pass  # another process removes the same
-
-
-def _empty(directory: int) -> None:
-    with os.scandir(directory) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in found:
-        try:
-            if is_directory:
-                child = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-                try:
-                    _empty(child)
-                finally:
-                    os.close(child)
-                os.rmdir(name, dir_fd=directory)
-            else:
-                os.unlink(name, dir_fd=directory)
+            found = os.lstat(name, dir_fd=upper)
         except FileNotFoundError:
-            pass  # another process removes the same
+            continue  # a running container removed it in this moment
+        below = lower.find(name)
+        if is_whiteout(found):
+            if below is not None:
+                yield Change("D", here)
+        elif not stat.S_ISDIR(found.st_mode):
+            yield Change("A" if below is None else "C", here)
+        else:
+            yield from _directory_changes(upper, lower, name, here, found, None if below is None else below[1])
+
+
+def _directory_changes(
+    upper: int, lower: Level, name: str, here: str, found: os.stat_result, below: os.stat_result | None
+) -> "Iterator[Change]":
+    """Yield a directory's changes; docker lists it too if only something in it changed."""
+    fd = os.open(name, _DIRECTORY, dir_fd=upper)
+    try:
+        with lower.enter(name) as inside:
+            hides = is_opaque(fd)
+            inner = list(_opaque_changes(fd, inside, here) if hides else _changes(fd, inside, here))
+    finally:
+        os.close(fd)
+    if below is None:
+        yield Change("A", here)
+    elif inner or _attributes(found) != _attributes(below):
+        yield Change("C", here)
+    yield from inner
+
+
+def _opaque_changes(upper: int, lower: Level, path: str) -> "Iterator[Change]":
+    """Yield the changes of a directory that was deleted and made again."""
+    new = set(os.listdir(upper))
+    gone = [Change("D", f"{path}/{name}") for name in lower.names() - new]
+    yield from sorted([*_changes(upper, lower, path), *gone], key=lambda change: change.path.split("/"))
+
+
+def _attributes(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from toolkit.image.layers import LayerProgress, LayerRequest
-    from toolkit.image.unpack.stream import Limits
+    from toolkit.image.unpack.limits import Limits
 
 _WORKERS_MAX = 4
 _SIGKILL = 9

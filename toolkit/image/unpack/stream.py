@@ -6,9 +6,9 @@ does the same, and registries hold layers whose media type is wrong.
 
 import os
 import zlib
-from typing import NamedTuple
 
 from toolkit.core.errors import BombError, CorruptLayerError
+from toolkit.image.unpack.limits import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,17 +28,6 @@ _ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # after 0x50 to 0x5f, RFC 8878 section 3.1.2
 _ZSTD_WINDOW_MAX_BYTES = 128 << 20
 _GZIP_WBITS = 31
 _OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
-
-
-class Limits(NamedTuple):
-    """What one layer may grow to."""
-
-    max_bytes: int = 100 << 30
-    """Uncompressed, the tar's own headers included."""
-    max_entries: int = 10_000_000
-    max_ratio: int = 200
-    """Uncompressed to compressed bytes; counts from `ratio_free_bytes` on."""
-    ratio_free_bytes: int = 4 << 30
 
 
 class Source:

@@ -5,10 +5,6 @@ component at a time and inside the root, as a process with that root would; an
 entry below a symlink of its own layer therefore lands where it would land in
 the container, and never outside (moby does it with chroot, containerd with
 fs.RootPath).
-
-The overlay file system's own forms (Documentation/filesystems/overlayfs.rst,
-"whiteouts and opaque directories"): a whiteout is the character device 0:0, an
-opaque directory has trusted.overlay.opaque=y.
 """
 
 import errno
@@ -17,6 +13,7 @@ import stat
 from typing import NamedTuple
 
 from toolkit.core.errors import CorruptLayerError, EngineError, PrivilegeError, StorageFullError, UnsafePathError
+from toolkit.image import whiteout
 from toolkit.image.erase import erase
 from toolkit.image.unpack import tar
 from toolkit.image.unpack.tar import Entry, printable
@@ -27,11 +24,6 @@ if TYPE_CHECKING:
 
     from toolkit.image.unpack.stream import Stream
 
-WHITEOUT = b".wh."
-OPAQUE = b".wh..wh..opq"
-_AUFS = b".wh..wh."
-OVERLAY_XATTRS = (b"trusted.overlay.", b"user.overlay.")
-OPAQUE_XATTR = b"trusted.overlay.opaque"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SYMLINKS_MAX = 40  # the kernel's own limit, include/linux/namei.h
@@ -92,7 +84,7 @@ class Tree:
         self._entries += 1
         path = clean(entry.name)
         parent, _, name = path.rpartition(b"/")
-        if name.startswith(WHITEOUT) or path.startswith(_AUFS):
+        if name.startswith(whiteout.PREFIX) or path.startswith(whiteout.AUFS_PREFIX):
             self._white_out(path, parent, name)
         elif entry.kind == tar.REGULAR and path:
             self._write_file(entry, parent, name, stream)
@@ -161,7 +153,7 @@ class Tree:
     def _replace_by_directory(self, directory: int, name: bytes, found: os.stat_result) -> None:
         """Make a directory where `found` was; if that hid something below it, so does the directory."""
         os.mkdir(name, _IMPLIED_MODE, dir_fd=directory)
-        if is_whiteout(found):
+        if whiteout.is_whiteout(found):
             self._set_opaque(directory, name)
 
     def _write_hardlink(self, entry: Entry, path: bytes, parent: bytes, name: bytes) -> None:
@@ -206,12 +198,12 @@ class Tree:
 
     def _white_out(self, path: bytes, parent: bytes, name: bytes) -> None:
         """Hide what lower layers have; what this layer itself has stays, whichever came first."""
-        if name == OPAQUE:
-            os.setxattr(self._directory(parent)[0], OPAQUE_XATTR, b"y")
+        if name == whiteout.OPAQUE:
+            whiteout.set_opaque(self._directory(parent)[0])
             return
-        if path.startswith(_AUFS):
+        if path.startswith(whiteout.AUFS_PREFIX):
             return  # book-keeping of aufs, which docker skips too
-        hidden = name.removeprefix(WHITEOUT)
+        hidden = name.removeprefix(whiteout.PREFIX)
         if hidden in (b"", b".", b".."):
             raise UnsafePathError(f"the whiteout {printable(path)} would hide what is not in its directory")
         directory = self._directory(parent)[0]
@@ -226,7 +218,7 @@ class Tree:
     def _set_xattrs(self, where: "int | bytes", entry: Entry) -> None:
         """Set extended attributes, except the overlay's own, which would redirect or hide."""
         for key, value in entry.xattrs.items():
-            if key.startswith(OVERLAY_XATTRS):
+            if key.startswith(whiteout.OVERLAY_XATTRS):
                 continue
             try:
                 os.setxattr(where, key, value, follow_symlinks=isinstance(where, int))
@@ -239,7 +231,7 @@ class Tree:
     def _set_opaque(self, directory: int, name: bytes) -> None:
         fd = os.open(name, _DIRECTORY, dir_fd=directory)
         try:
-            os.setxattr(fd, OPAQUE_XATTR, b"y")
+            whiteout.set_opaque(fd)
         finally:
             os.close(fd)
 
@@ -279,7 +271,7 @@ class Tree:
             found = os.lstat(name, dir_fd=fd)
             if stat.S_ISLNK(found.st_mode):
                 return self._remember(path, *self._follow(real, name))
-            if not is_whiteout(found):
+            if not whiteout.is_whiteout(found):
                 raise CorruptLayerError(
                     f"there are entries below {printable(path)}, which is not a directory"
                 ) from None
@@ -355,11 +347,6 @@ def clean(name: bytes) -> bytes:
         elif part not in (b"", b"."):
             parts.append(part)
     return b"/".join(parts)
-
-
-def is_whiteout(found: os.stat_result) -> bool:
-    """Tell whether a file is the overlay's mark for "not here"."""
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
 def explained(exc: OSError, name: bytes) -> EngineError:

@@ -12,7 +12,8 @@ import os
 import sys
 
 from toolkit.core.errors import BombError, EngineError
-from toolkit.image.unpack.stream import RAISE_LIMIT, Limits, Source, Stream
+from toolkit.image.unpack.limits import Limits
+from toolkit.image.unpack.stream import RAISE_LIMIT, Source, Stream
 from toolkit.image.unpack.tar import entries
 from toolkit.image.unpack.tree import Totals, Tree, explained
 from toolkit.linux.lock import try_lock
