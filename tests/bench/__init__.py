@@ -1,0 +1,1 @@
+"""Benchmarks against the peers: `./run bench`; never part of the tests."""
