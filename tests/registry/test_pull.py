@@ -382,7 +382,9 @@ def test_progress_says_docker_s_words_in_order(server: Server, images: Images) -
 
 def test_unknown_tag_is_one_line_with_the_cure(server: Server, images: Images) -> None:
     push(server.address, "a/b", "latest", make_image({"a": b"1"}))
-    with pytest.raises(NotFoundError, match=r"a/b:nope not found on .*: manifest unknown; check the name and the tag$"):
+    with pytest.raises(
+        NotFoundError, match=r"^manifest for .*a/b:nope not found on .*: manifest unknown; check the name and the tag$"
+    ):
         fetch(f"{server.address}/a/b:nope", images)
 
 

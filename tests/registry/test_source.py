@@ -117,7 +117,8 @@ def test_unknown_tag_is_not_found(server: ScriptedServer, connect: Connect) -> N
     body = b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}'
     server.on("GET", MANIFEST, answer(404, body=body))
     with pytest.raises(
-        NotFoundError, match=r"/a/b:latest not found on .*: manifest unknown; check the name and the tag"
+        NotFoundError,
+        match=r"^manifest for .*/a/b:latest not found on .*: manifest unknown; check the name and the tag",
     ):
         connect(server.address).fetch_manifest("latest")
 

@@ -127,7 +127,7 @@ def refusal(
         text = f"{action} access denied for {repository}, repository does not exist or may require login{said}"
         return UnauthorizedError(text, hint=_LOGIN_HINT)
     if status == 404:
-        what = f"repository of {name}" if code == "NAME_UNKNOWN" else name
+        what = {"NAME_UNKNOWN": f"repository of {name}", "MANIFEST_UNKNOWN": f"manifest for {name}"}.get(code, name)
         return NotFoundError(f"{what} not found on {host}{said}", hint="check the name and the tag")
     if status == 429:
         text, hint = f"registry {host} allows no more requests now{said}", "wait a while, or log in"

@@ -251,6 +251,9 @@ class Transport:
 
     def _context(self, host: str, *, verify: bool) -> ssl.SSLContext:
         if not verify:
+            import urllib3
+
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it was decided: endpoint.py
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
