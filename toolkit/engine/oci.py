@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from toolkit.core.errors import InvalidError
 from toolkit.engine.argv import command
 from toolkit.linux import capability
-from toolkit.runtime.spec import Config, IDMapping, Linux, Mount, Namespace, OCI_VERSION, Process, Rlimit
+from toolkit.runtime.spec import OCI_VERSION, Config, IDMapping, Linux, Mount, Namespace, Process, Rlimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

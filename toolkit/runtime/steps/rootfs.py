@@ -194,7 +194,7 @@ class MakeMappedOverlay(NamedTuple):
         is not in the map cannot write through a mapped mount (EOVERFLOW).
         """
         powers = capability.read_sets()
-        capability.set_keepcaps(True)  # noqa: FBT003 - the one value that the call takes
+        capability.set_keepcaps(True)
         process.setresgid(self.owner[1])
         process.setresuid(self.owner[0])
         capability.capset(powers.effective, powers.permitted, powers.inheritable)
