@@ -163,9 +163,7 @@ class Launcher:
         engine, options = self._engine, container.options
         return planner.plan(
             config,
-            overlay=planner.OverlayRoot(
-                root.lower, root.upper, root.work, root.options, engine.paths.rootfs, engine.paths.root
-            ),
+            overlay=planner.OverlayRoot(root.lower, root.upper, root.work, root.options, engine.paths.rootfs),
             cgroup=engine.cgroups.place(container.id, oci.resources(options)),
             seccomp=engine.seccomp_filter(options, config["process"]),
         )

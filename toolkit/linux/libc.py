@@ -89,7 +89,6 @@ _COMMON = {
     "openat2": 437,
     "pidfd_getfd": 438,
     "mount_setattr": 442,
-    "landlock_create_ruleset": 444,
 }
 
 MACHINE = os.uname().machine

@@ -5,7 +5,6 @@ import sys
 from typing import Any, TextIO, cast
 
 from toolkit.cli.session import STDOUT, Session
-from toolkit.notebook.progress import find_progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,9 +66,6 @@ class CellSession(Session):
         # terminal's own input may: this is what -t asks about.
         self.stdin_is_tty = cell is not None
         self._held_complaint = ""
-        self._written: list[str] = []
-        self._written_bytes = 0
-        self.show_progress = find_progress()
 
     @property
     def engine(self) -> "Engine":
@@ -99,23 +95,15 @@ class CellSession(Session):
         self._show_complaint()
         self.stdout.flush()
 
-    def printed(self) -> str:
-        """Return what the command itself printed."""
+    def output(self) -> str:
+        """Return all that the command wrote, stdout and stderr as they came."""
         return "".join(self._kept)
-
-    def written(self) -> str:
-        """Return what the container's process wrote, stdout and stderr as they came."""
-        return "".join(self._written)
 
     def write(self, stream: int, data: bytes) -> None:
         """Pass a container's bytes on at once."""
         self._show_complaint()
         target = self.stdout if stream == STDOUT else self.stderr
-        text = self._decode(stream, data)
-        if self._written_bytes < _KEPT_BYTES:
-            self._written.append(text)
-            self._written_bytes += len(text)
-        target.write(text)
+        target.write(self._decode(stream, data))
         target.flush()
 
     def _show_complaint(self) -> None:
