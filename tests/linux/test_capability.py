@@ -1,6 +1,10 @@
 """Capabilities: names, docker's arithmetic, and the real sets of a child."""
 
 import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -177,3 +181,24 @@ def test_calls_are_events_as_strace_prints_them() -> None:
         "prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) = 0",
         "capset({version=_LINUX_CAPABILITY_VERSION_3, pid=0}, {effective=0, permitted=0, inheritable=0}) = 0",
     ]
+
+
+@pytest.mark.needs("root", "strace")
+def test_events_are_what_strace_sees(tmp_path: Path) -> None:
+    code = (
+        "from toolkit.linux import capability as c\n"
+        "from toolkit.trace import recording\n"
+        "with recording() as recorder:\n"
+        "    c.drop_bounding(c.DEFAULT); c.clear_ambient(); c.set_keepcaps(keep=True)\n"
+        "    c.set_securebits(c.SECBIT_NOROOT | c.SECBIT_KEEP_CAPS_LOCKED)\n"
+        "    c.capset(1 << 10 | 1 << 21, 1 << 10 | 1 << 21 | 1, 1 << 10); c.raise_ambient(1 << 10)\n"
+        "    c.set_no_new_privs()\n"
+        "print(*(event.strace() for event in recorder.events), sep='\\n')\n"
+    )
+    command = ["strace", "-o", f"{tmp_path}/trace", "-e", "trace=prctl,capset", sys.executable, "-c", code]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    recorded = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.splitlines()
+    seen = [re.sub(r"\) +=", ") =", line) for line in (tmp_path / "trace").read_text().splitlines()]
+    # The question how many capabilities there are is no event.
+    assert recorded == [line for line in seen if line.startswith(("prctl", "capset")) and "CAPBSET_READ" not in line]
+    assert len(recorded) == 41 - 14 + 6

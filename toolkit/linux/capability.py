@@ -11,7 +11,8 @@ import errno
 import struct
 from typing import NamedTuple
 
-from toolkit.core.errors import InvalidError, UnsupportedError
+from toolkit.core.errors import InvalidError, SyscallError, UnsupportedError
+from toolkit.linux.flags import flag_names
 from toolkit.linux.libc import c_int, c_ulong, function, syscall
 from toolkit.trace import span
 
@@ -225,7 +226,10 @@ SECBIT_NOROOT_LOCKED = 1 << 1
 SECBIT_NO_SETUID_FIXUP = 1 << 2
 SECBIT_NO_SETUID_FIXUP_LOCKED = 1 << 3
 SECBIT_KEEP_CAPS = 1 << 4
+SECBIT_KEEP_CAPS_LOCKED = 1 << 5
 SECBIT_NO_CAP_AMBIENT_RAISE = 1 << 6
+SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED = 1 << 7
+_SECBITS = {name: value for name, value in list(globals().items()) if name.startswith("SECBIT_")}
 
 _EPERM = {errno.EPERM: "run as root, or with the capability CAP_SETPCAP"}
 
@@ -247,23 +251,24 @@ def capset(effective: int, permitted: int, inheritable: int = 0) -> None:
     See Also:
         capset(2)
     """
-    sets = (effective, permitted, inheritable)
     header = struct.pack("=Ii", _VERSION_3, 0)
-    low_high = [mask >> shift & 0xFFFFFFFF for shift in (0, 32) for mask in sets]
-    spelled = ", ".join(
-        f"{name}={_spell(mask)}" for name, mask in zip(("effective", "permitted", "inheritable"), sets, strict=True)
-    )
-    call = f"capset({{version=_LINUX_CAPABILITY_VERSION_3, pid=0}}, {{{spelled}}})"
-    with span("capability.set", call, _EPERM):
+    low_high = [mask >> shift & 0xFFFFFFFF for shift in (0, 32) for mask in (effective, permitted, inheritable)]
+    with span("capability.set", capset_text(effective, permitted, inheritable), _EPERM):
         syscall("capset", header, struct.pack("=6I", *low_high))
+
+
+def capset_text(effective: int, permitted: int, inheritable: int = 0) -> str:
+    """Return the call as strace prints it."""
+    sets = f"effective={_spell(effective)}, permitted={_spell(permitted)}, inheritable={_spell(inheritable)}"
+    return f"capset({{version=_LINUX_CAPABILITY_VERSION_3, pid=0}}, {{{sets}}})"
 
 
 def drop_bounding(keep: int) -> None:
     """Drop every capability that is not in `keep` from the bounding set, for good.
 
     Needs no file, since init calls it after pivot_root, where the container
-    may have no /proc: it asks the kernel for each number until EINVAL, which
-    is the one after its last.
+    may have no /proc: a kernel that lacks one of the capabilities says EINVAL,
+    and one that has more than are known here is asked number by number.
 
     Raises:
         SyscallError: EPERM without CAP_SETPCAP.
@@ -271,21 +276,36 @@ def drop_bounding(keep: int) -> None:
     See Also:
         PR_CAPBSET_DROP in prctl(2)
     """
-    number = -1
-    while (is_present := _bounding_has(number := number + 1)) is not None:
-        if is_present and not keep >> number & 1:
-            name = NAMES[number] if number < len(NAMES) else str(number)
-            with span("capability.bound", f"prctl(PR_CAPBSET_DROP, {name})", _EPERM):
-                _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
+    for number, name in enumerate(NAMES):
+        if not keep >> number & 1 and not _drop_from_bounding(number, name):
+            return
+    number = len(NAMES)
+    while _is_known(number):
+        if not keep >> number & 1:
+            _drop_from_bounding(number, f"{number:#x} /* CAP_??? */")
+        number += 1
 
 
-def _bounding_has(number: int) -> bool | None:
+def _drop_from_bounding(number: int, name: str) -> bool:
+    """Drop one capability; return False if the kernel has none of this number, nor then of a higher one."""
     try:
-        return bool(_prctl(_PR_CAPBSET_READ, number, 0, 0, 0))
+        with span("capability.bound", f"prctl(PR_CAPBSET_DROP, {name})", _EPERM):
+            _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
+    except SyscallError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    return True
+
+
+def _is_known(number: int) -> bool:
+    try:
+        _prctl(_PR_CAPBSET_READ, number, 0, 0, 0)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        return None
+        return False
+    return True
 
 
 def clear_ambient() -> None:
@@ -342,7 +362,7 @@ def set_securebits(bits: int) -> None:
     See Also:
         "The securebits flags" in capabilities(7)
     """
-    with span("capability.securebits", f"prctl(PR_SET_SECUREBITS, {bits:#x})", _EPERM):
+    with span("capability.securebits", f"prctl(PR_SET_SECUREBITS, {flag_names(bits, _SECBITS)})", _EPERM):
         _prctl(_PR_SET_SECUREBITS, bits, 0, 0, 0)
 
 

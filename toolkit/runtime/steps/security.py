@@ -45,8 +45,9 @@ class SetCapabilities(NamedTuple):
     ambient: int
 
     def calls(self) -> tuple[str, ...]:
-        sets = f"effective={self.effective:#x}, permitted={self.permitted:#x}, inheritable={self.inheritable:#x}"
-        return (f"capset({{version=_LINUX_CAPABILITY_VERSION_3, pid=0}}, {{{sets}}})",)
+        clear = "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)"
+        keep = [f"prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, {name}, 0, 0)" for name in capability.names(self.ambient)]
+        return (clear, capability.capset_text(self.effective, self.permitted, self.inheritable), *keep)
 
     def apply(self, context: "Context") -> None:
         capability.clear_ambient()
