@@ -421,3 +421,13 @@ def test_special_files_are_made_inside(root: Path) -> None:
     assert (root / "disk").stat().st_rdev == os.makedev(259, 70_000)
     assert stat.S_ISFIFO((root / "pipe").stat().st_mode)
     assert [stat.S_IMODE((root / name).stat().st_mode) for name in ("null", "disk", "pipe")] == [0o666, 0o4660, 0o600]
+
+
+@pytest.mark.parametrize("text", [b"0o17", b"-1", b"1_0", b"9", b"+7", b"0x7", b"7 7", b"a"])
+def test_number_that_is_not_octal_is_refused(root: Path, text: bytes) -> None:
+    header = bytearray(tarfile.TarInfo("a").tobuf(tarfile.USTAR_FORMAT))
+    header[108:116] = text.ljust(8, b"\0")  # uid
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    with pytest.raises(CorruptLayerError, match="where a number belongs"):
+        unpack(bytes(header) + bytes(1024), root)

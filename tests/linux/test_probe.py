@@ -1,5 +1,7 @@
 """What the probe says, against the system calls themselves."""
 
+import ctypes
+import fcntl
 import json
 import os
 import shutil
@@ -10,6 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.child import in_child
+from tests.support.features import hierarchies, missing
+from toolkit.linux.capability import NAMES
 from toolkit.linux.probe import Feature, find_features
 
 UNSHARE = {
@@ -26,7 +31,124 @@ UNSHARE = {
 
 @pytest.fixture(scope="module")
 def features() -> dict[tuple[str, str], Feature]:
-    return {(each.group, each.name): each for each in find_features()}
+    return {(each.group, each.name): each for each in find_features(everything=True)}
+
+
+def test_essential_features_are_found_without_the_others(features: dict[tuple[str, str], Feature]) -> None:
+    essential = find_features()
+    assert len(essential) == 19
+    assert [(each.group, each.name) for each in essential] == list(features)[:19]
+
+
+def test_every_feature_shows_its_evidence(features: dict[tuple[str, str], Feature]) -> None:
+    assert [each for each in features.values() if not each.evidence] == []
+
+
+def test_evidence_is_the_call_as_strace_prints_it(features: dict[tuple[str, str], Feature]) -> None:
+    assert features["own view of", "pid"].evidence in (
+        "unshare(CLONE_NEWPID) = 0",
+        "unshare(CLONE_NEWPID) = -1 EPERM (Operation not permitted)",
+    )
+
+
+@pytest.mark.needs("root")
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("veth", ["add one type veth"]),
+        ("bridge", ["add one type bridge"]),
+        ("macvlan", ["add one type veth", "add two link one type macvlan"]),
+        ("vxlan", ["add one type vxlan id 7 dstport 4789"]),
+    ],
+)
+def test_link_is_here_if_ip_makes_one(features: dict[tuple[str, str], Feature], name: str, commands: list[str]) -> None:
+    script = " && ".join(f"ip link {command}" for command in commands)
+    done = subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True, check=False)
+    assert features["networks by", name].is_here == (done.returncode == 0), done.stderr
+
+
+@pytest.mark.needs("root", "nft")
+def test_nftables_is_here_if_nft_makes_a_table(features: dict[tuple[str, str], Feature]) -> None:
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    command = ["unshare", "--net", "nft", "add table ip x"]
+    done = subprocess.run(command, capture_output=True, check=False, env={"PATH": path})
+    assert features["networks by", "nftables"].is_here == (done.returncode == 0), done.stderr
+
+
+def test_overlay_without_root_is_here_if_mount_makes_one(features: dict[tuple[str, str], Feature]) -> None:
+    script = (
+        "mount -t tmpfs x /tmp && cd /tmp && mkdir l u w m && mount -t overlay o -o lowerdir=l,upperdir=u,workdir=w m"
+    )
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script], capture_output=True, check=False
+    )
+    assert features["files from", "layers, as anybody"].is_here == (done.returncode == 0), done.stderr
+
+
+def call(number: int, *arguments: object) -> bool:
+    """Make a system call by its number, with nothing of the engine in between."""
+    function = ctypes.CDLL(None, use_errno=True).syscall
+    passed = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
+    return bool(function(ctypes.c_long(number), *passed) >= 0)
+
+
+def test_landlock_is_here_if_it_tells_its_version(features: dict[tuple[str, str], Feature]) -> None:
+    assert features["defences", "landlock"].is_here == call(444, None, 0, 1)
+
+
+def test_pidfd_is_here_if_one_opens(features: dict[tuple[str, str], Feature]) -> None:
+    assert features["processes by", "pidfd"].is_here == in_child(lambda: call(434, os.getpid(), 0))
+
+
+def test_openat2_is_here_if_it_opens(features: dict[tuple[str, str], Feature]) -> None:
+    how = (ctypes.c_uint64 * 3)(os.O_PATH, 0, 0x10)
+    assert features["files from", "safe paths"].is_here == in_child(lambda: call(437, -100, b"/", how, 24))
+
+
+def test_files_by_descriptor_are_here_if_fsopen_is(features: dict[tuple[str, str], Feature]) -> None:
+    if os.geteuid() == 0:
+        assert features["files from", "nowhere yet"].is_here == in_child(lambda: call(430, b"tmpfs", 1))
+
+
+def test_powers_that_are_missing_are_named(features: dict[tuple[str, str], Feature]) -> None:
+    with open("/proc/self/status") as file:
+        bounding = next(int(line.split()[1], 16) for line in file if line.startswith("CapBnd"))
+    with open("/proc/sys/kernel/cap_last_cap") as file:
+        last = int(file.read())
+    missing = [number for number in range(last + 1) if not bounding >> number & 1]
+    feature = features["defences", "all powers"]
+    assert feature.lack == ("not " + ", ".join(NAMES[number] for number in missing) if missing else "")
+
+
+@pytest.mark.parametrize(("name", "path"), [("waiting", "/proc/pressure/memory"), ("killing", "cgroup.kill")])
+def test_what_a_file_stands_for(features: dict[tuple[str, str], Feature], name: str, path: str) -> None:
+    found = features.get(("limits on", name))
+    if path.startswith("/"):
+        assert found is not None
+        assert found.is_here == os.path.exists(path)
+    else:
+        v2 = [point for point, _ in hierarchies("cgroup2")]
+        assert (found is not None) == bool(v2)
+
+
+@pytest.mark.parametrize("controller", ["memory", "cpu", "pids", "cpuset", "blkio", "hugetlb"])
+def test_controller_is_here_where_it_is_mounted(features: dict[tuple[str, str], Feature], controller: str) -> None:
+    v2_name = "io" if controller == "blkio" else controller
+    is_there = not (missing(f"cgroup1:{controller}") and missing(f"cgroup2:{v2_name}"))
+    assert features["limits on", controller].is_here == is_there
+
+
+def test_kvm_is_here_if_a_machine_can_be_made(features: dict[tuple[str, str], Feature]) -> None:
+    def make() -> None:
+        fd = os.open("/dev/kvm", os.O_RDWR)
+        fcntl.ioctl(fd, 0xAE01, 0)
+
+    try:
+        in_child(make)
+        made = True
+    except OSError:
+        made = False
+    assert features["other machines by", "KVM"].is_here == made
 
 
 @pytest.mark.parametrize("kind", UNSHARE)
@@ -58,7 +180,7 @@ def test_controller_is_found(features: dict[tuple[str, str], Feature]) -> None:
 
 
 def test_probe_leaves_no_cgroup() -> None:
-    find_features()
+    find_features(everything=True)
     left = subprocess.run(
         ["find", "/sys/fs/cgroup", "-maxdepth", "3", "-name", "container-toolkit-probe-*"],
         capture_output=True,

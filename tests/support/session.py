@@ -25,7 +25,6 @@ from tests.support.features import missing
 from toolkit.core.state import State
 from toolkit.engine import Engine
 from toolkit.linux.mount import MNT_DETACH, mount, umount
-from toolkit.runtime.client import Zygote
 
 # Notes the id of every container that any process ever records, so that its cgroups can be told from others' later.
 _TRIGGER = """
@@ -78,11 +77,7 @@ class Session:
             self.ids.update(ident for (ident,) in db.execute("select id from seen"))
 
     def delete_root(self, made: EngineRoot) -> None:
-        """Delete an engine root; whatever is mounted in it or runs stays, and is found as a leak.
-
-        Only its zygote may still be there: it waits for the next start, and is told that none will come.
-        """
-        Zygote(made.run).stop()
+        """Delete an engine root; whatever is mounted in it stays, and is found as a leak."""
         self.note_ids(made)
         shutil.rmtree(os.path.dirname(made.root), ignore_errors=True)
 

@@ -34,18 +34,30 @@ class Filters(dict[str, list[str]]):
         """
         raise InvalidError(f"invalid filter '{key}={value}'")
 
-    def any_found_in(self, key: str, text: str) -> bool:
-        """Tell whether a pattern wanted for `key` occurs in `text`; true where none is wanted.
+    def check_patterns(self, *keys: str) -> None:
+        """Refuse values of `keys` that are no regular expressions (docker's name filter takes those).
 
         Raises:
-            InvalidError: a pattern is no regular expression (docker's name filter takes those).
+            InvalidError: there is one.
         """
+        if not any(self[key] for key in keys):
+            return
         import re
 
-        try:
-            return not self[key] or any(re.search(pattern, text) for pattern in self[key])
-        except re.error as exc:
-            raise InvalidError(f"invalid filter pattern for '{key}': {exc}") from exc
+        for key in keys:
+            for pattern in self[key]:
+                try:
+                    re.compile(pattern)
+                except re.error as exc:
+                    raise InvalidError(f"invalid filter pattern '{key}={pattern}': {exc}") from exc
+
+    def any_found_in(self, key: str, text: str) -> bool:
+        """Tell whether a pattern wanted for `key` occurs in `text`; true where none is wanted."""
+        if not self[key]:
+            return True
+        import re
+
+        return any(re.search(pattern, text) for pattern in self[key])
 
     def any_among(self, key: str, values: "Sequence[str]") -> bool:
         """Tell whether a value wanted for `key` is one of `values`; true where none is wanted."""

@@ -38,6 +38,12 @@ ENTRIES = (
     Entry("system", ("version",), "Show the version information", is_common=True),
     Entry("system", ("info", "system info"), "Display system-wide information", is_common=True),
     Entry(
+        "doctor",
+        ("doctor", "system doctor"),
+        "Show what this machine can do, and the cure for what it cannot",
+        is_common=True,
+    ),
+    Entry(
         "attach",
         ("attach", "container attach"),
         "Attach local standard input, output, and error streams to a running container",

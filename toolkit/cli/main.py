@@ -84,7 +84,7 @@ def perform(argv: "Sequence[str]", session: Session) -> Outcome:
     except BrokenPipeError:
         raise
     except (EngineError, OSError) as exc:
-        session.complain(f"{PROGRAM}: {exc}")
+        session.complain(f"{PROGRAM}: {_in_words(exc)}")
         return Outcome(getattr(exc, "exit_code", 1), error=exc)
     except KeyboardInterrupt:
         return Outcome(_INTERRUPTED)
@@ -128,7 +128,7 @@ def _act(command: "Command", path: str, parsed: "Parsed", session: Session) -> O
     except BrokenPipeError:
         raise
     except (EngineError, OSError) as exc:
-        session.complain(f"{PROGRAM}: {exc}")
+        session.complain(f"{PROGRAM}: {_in_words(exc)}")
         return Outcome(_exit_code(command, exc), error=exc)
 
 
@@ -137,6 +137,13 @@ def _exit_code(command: "Command", exc: Exception) -> int:
     if command.own_exit_codes or (isinstance(exc, StartError) and command.name == "exec"):
         return getattr(exc, "exit_code", 125)
     return 1
+
+
+def _in_words(exc: Exception) -> str:
+    """Return the error's one line; Python's own for an OSError begins with a number."""
+    if isinstance(exc, EngineError) or not isinstance(exc, OSError) or not exc.strerror:
+        return str(exc) or type(exc).__name__
+    return f"{exc.filename}: {exc.strerror.lower()}" if exc.filename else exc.strerror.lower()
 
 
 def _say(session: Session, text: str) -> Outcome:

@@ -82,6 +82,8 @@ class BarProgress:
 
 def progress_for(session: "Session", *, to_stderr: bool) -> "AbstractContextManager[Callable[[Progress], None]]":
     """Return what shows progress in this session."""
+    if session.show_progress is not None:
+        return session.show_progress()
     stream, is_tty = (session.stderr, session.stderr_is_tty) if to_stderr else (session.stdout, session.stdout_is_tty)
     if is_tty:
         return BarProgress(stream)

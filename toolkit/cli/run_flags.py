@@ -32,6 +32,8 @@ from toolkit.engine.options import ContainerOptions
 
 # fmt: off
 CREATE_FLAGS = (
+    Flag("boottime", "", INT, "Seconds that the container's boot time clock is ahead, in a time namespace of its own",
+         "boottime_offset_s"),
     Flag("cap-add", "", LIST, "Add Linux capabilities", "cap_add"),
     Flag("cap-drop", "", LIST, "Drop Linux capabilities", "cap_drop"),
     Flag("cgroupns", "", CGROUPNS_MODE, "Cgroup namespace to use (host|private)", "cgroupns_mode"),
@@ -51,6 +53,8 @@ CREATE_FLAGS = (
     Flag("memory-reservation", "", BYTES, "Memory soft limit", "memory_reservation_bytes"),
     Flag("memory-swap", "", SWAP, "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
          "memory_swap_bytes"),
+    Flag("monotonic", "", INT, "Seconds that the container's monotonic clock is ahead, in a time namespace of its own",
+         "monotonic_offset_s"),
     Flag("name", "", STRING, "Assign a name to the container", "name"),
     Flag("network", "", NETWORK, "Network of the container (none|host); without it the container has a network "
          "of its own with nothing but loopback in it", "network", also="net"),
@@ -72,7 +76,7 @@ CREATE_FLAGS = (
     Flag("tty", "t", BOOL, "Allocate a pseudo-TTY", "tty"),
     Flag("ulimit", "", ULIMIT, "Ulimit options", "ulimits"),
     Flag("user", "u", STRING, "Username or UID (format: <name|uid>[:<group|gid>])", "user"),
-    Flag("userns", "", USERNS_MODE, "User namespace to use", "userns_mode"),
+    Flag("userns", "", USERNS_MODE, "User namespace to use (host|private)", "userns_mode"),
     Flag("uts", "", UTS_MODE, "UTS namespace to use", "uts_mode"),
     Flag("workdir", "w", STRING, "Working directory inside the container", "working_dir"),
 )

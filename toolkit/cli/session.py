@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import BinaryIO, TextIO
+
+    from toolkit.registry.progress import Progress
+
+    ShowProgress = Callable[[], AbstractContextManager[Callable[[Progress], None]]]
 
     from toolkit.engine import Engine
 
@@ -56,6 +62,8 @@ class Session:
         self.stdout_is_tty = _isatty(stdout) if is_tty is None else is_tty
         self.stderr_is_tty = _isatty(stderr) if is_tty is None else is_tty
         self.owns_process = owns_process
+        self.show_progress: ShowProgress | None = None
+        """How a front end shows the progress of a transfer, if it has a way of its own."""
         self.root: str | None = None
         self.run_dir: str | None = None
         self._engine: Engine | None = None

@@ -89,6 +89,8 @@ class _Loop:
         if self._wishes.tty:
             self._resize()
         stdin_fd = self._open_stdin()
+        if attachment.has_output() and self._read_output():  # came with the news of the start: nothing left to poll
+            return
         while True:
             try:
                 if self._step(stdin_fd):

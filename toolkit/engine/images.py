@@ -3,7 +3,6 @@
 from typing import Any
 
 from toolkit.core.digest import Digest
-from toolkit.core.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,15 +48,12 @@ class EngineImages:
         Raises:
             NotFoundError: it is not here; `pull` may find it.
         """
-        try:
-            return self.store.resolve(reference)
-        except NotFoundError:
-            if reference not in (LAB, f"{LAB}:latest"):
-                raise
-        return self.make_lab(progress)
+        if reference in (LAB, f"{LAB}:latest"):
+            return self.make_lab(progress)
+        return self.store.resolve(reference)
 
     def make_lab(self, progress: "Callable[[str], None] | None" = None) -> "ImageRecord":
-        """Make the image `lab` from this machine's own programs."""
+        """Return the image `lab`, made from this machine's own programs where it is not here or by an old recipe."""
         from toolkit.image import embedded
 
         return embedded.ensure(self.store, progress)

@@ -163,7 +163,9 @@ class Launcher:
         engine, options = self._engine, container.options
         return planner.plan(
             config,
-            overlay=planner.OverlayRoot(root.lower, root.upper, root.work, root.options, engine.paths.rootfs),
+            overlay=planner.OverlayRoot(
+                root.lower, root.upper, root.work, root.options, engine.paths.rootfs, engine.paths.root
+            ),
             cgroup=engine.cgroups.place(container.id, oci.resources(options)),
             seccomp=engine.seccomp_filter(options, config["process"]),
         )

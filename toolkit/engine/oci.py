@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from toolkit.core.errors import InvalidError
 from toolkit.engine.argv import command
 from toolkit.linux import capability
-from toolkit.runtime.spec import OCI_VERSION, Config, Linux, Mount, Namespace, Process, Rlimit
+from toolkit.runtime.spec import OCI_VERSION, Config, IDMapping, Linux, Mount, Namespace, Process, Rlimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ _MASKED = (
     "/sys/devices/virtual/powercap",
 )
 _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+FIRST_MAPPED_ID = 100_000
+"""Where the ids of a container with a user namespace of its own begin on the host."""
+MAPPED_IDS = 65_536
 _HOST_MODES = {"network": "network", "ipc": "ipc_mode", "uts": "uts_mode", "pid": "pid_mode", "cgroup": "cgroupns_mode"}
 
 
@@ -83,10 +86,17 @@ def config(options: "ContainerOptions", image: dict[str, Any], identity: "Identi
         "maskedPaths": [] if options.privileged else list(_MASKED),
         "readonlyPaths": [] if options.privileged else list(_READONLY),
     }
+    if options.userns_mode == "private":
+        mapping: IDMapping = {"containerID": 0, "hostID": FIRST_MAPPED_ID, "size": MAPPED_IDS}
+        linux["uidMappings"] = linux["gidMappings"] = [mapping]
+    offsets = {"boottime": options.boottime_offset_s, "monotonic": options.monotonic_offset_s}
+    if any(offsets.values()):
+        linux["timeOffsets"] = {clock: {"secs": seconds} for clock, seconds in offsets.items() if seconds}
     sysctls = dict(options.sysctls)
     if options.network != "host":
         sysctls.setdefault("net.ipv4.ip_unprivileged_port_start", "0")
-        sysctls.setdefault("net.ipv4.ping_group_range", "0 2147483647")
+        last_gid = MAPPED_IDS - 1 if options.userns_mode == "private" else (1 << 31) - 1
+        sysctls.setdefault("net.ipv4.ping_group_range", f"0 {last_gid}")
     if sysctls:
         linux["sysctl"] = sysctls
     document: Config = {
@@ -150,6 +160,10 @@ def no_new_privileges(options: "ContainerOptions") -> bool:
 
 def _namespaces(options: "ContainerOptions", place: Place) -> list[Namespace]:
     wanted: list[Namespace] = [{"type": "mount"}]
+    if options.userns_mode == "private":
+        wanted.append({"type": "user"})
+    if options.boottime_offset_s or options.monotonic_offset_s:
+        wanted.append({"type": "time"})
     for kind, field in _HOST_MODES.items():
         if kind in place.joined:
             wanted.append({"type": kind, "path": place.joined[kind]})

@@ -98,6 +98,10 @@ class ContainerOptions(NamedTuple):
     """Also "private", "shareable" and "none"."""
     uts_mode: str = ""
     userns_mode: str = ""
+    """Empty and "host": the host's; "private": one of its own, root inside being uid 100000 outside."""
+    boottime_offset_s: int = 0
+    """Seconds that the container's CLOCK_BOOTTIME is ahead; not 0: it has a time namespace of its own."""
+    monotonic_offset_s: int = 0
     cgroupns_mode: str = ""
     """"private" or "host"; empty: private."""
 

@@ -19,7 +19,7 @@ _MODES = {
     "pid_mode": ("PID mode", ("", "host"), True),
     "ipc_mode": ("IPC mode", ("", "private", "shareable", "host", "none"), True),
     "uts_mode": ("UTS mode", ("", "host"), True),
-    "userns_mode": ("USER mode", ("", "host"), False),
+    "userns_mode": ("USER mode", ("", "host", "private"), False),
     "cgroupns_mode": ("CGROUP mode", ("", "private", "host"), False),
 }
 """Option: docker's word for it, its values, whether "container:NAME" is one too."""

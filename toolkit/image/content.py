@@ -94,6 +94,10 @@ class ContentStore:
                 ingest.commit()
         return digest
 
+    def create(self) -> "Creation":
+        """Start to store a blob whose digest is not known yet; use the result in a `with` block."""
+        return Creation(self, os.path.join(self._ingest, "new-" + os.urandom(8).hex()))
+
     def ingest(self, digest: Digest, size: int) -> "Ingest":
         """Start to take in a blob, or resume it where an earlier attempt stopped.
 
@@ -129,6 +133,49 @@ class ContentStore:
     def sweep(self) -> None:
         """Delete the interrupted ingests that nobody works on, so they cannot be resumed either."""
         sweep(self._ingest)
+
+
+class Creation:
+    """A blob that is being made; made by `ContentStore.create`.  Nothing is left of it without `commit`."""
+
+    def __init__(self, store: ContentStore, path: str) -> None:
+        self._store = store
+        self._claim = claim_file(path)
+        self._hash = _new_hash(Digest("sha256:"))
+        self.size = 0
+        """Bytes written so far."""
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        try:
+            os.unlink(self._claim.path)
+        except FileNotFoundError:
+            pass  # it was committed
+        os.close(self._claim.fd)
+
+    def write(self, content: "bytes | memoryview", /) -> int:
+        """Append bytes.
+
+        Raises:
+            StorageFullError: the disk is full.
+        """
+        view = memoryview(content)
+        self._hash.update(view)
+        self.size += len(view)
+        while view:
+            view = view[_write(self._claim.fd, view) :]
+        return len(content)
+
+    def flush(self) -> None:
+        """Do nothing: there is no buffer here."""
+
+    def commit(self) -> Digest:
+        """Make the blob visible; it is on the disk when this returns."""
+        digest = Digest("sha256:" + self._hash.hexdigest())
+        _publish(self._claim, self._store.path(digest))
+        return digest
 
 
 class Ingest:
@@ -173,7 +220,7 @@ class Ingest:
                 f"blob {self.digest} is longer than the {self.size} bytes that its descriptor states"
             )
         view = memoryview(content)
-        fd = self._fd()
+        fd = self._opened().fd
         self._hash.update(view)
         self.offset += len(view)
         while view:
@@ -181,7 +228,7 @@ class Ingest:
 
     def restart(self) -> None:
         """Throw away what is here, to begin again at offset 0."""
-        fd = self._fd()
+        fd = self._opened().fd
         os.ftruncate(fd, 0)
         os.lseek(fd, 0, os.SEEK_SET)
         self.offset = 0
@@ -196,7 +243,6 @@ class Ingest:
         """
         if self.is_complete:
             return
-        fd = self._fd()
         if self.offset != self.size:
             raise IntegrityError(
                 f"blob {self.digest} ended after {self.offset} of {self.size} bytes", hint="pull again to resume it"
@@ -208,16 +254,7 @@ class Ingest:
                 f"blob {self.digest} does not have this digest but {found}",
                 hint="the registry, or somebody between it and here, altered it",
             )
-        self._publish(fd)
-
-    def _publish(self, fd: int) -> None:
-        path = self._store.path(self.digest)
-        directory = os.path.dirname(path)
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        os.fchmod(fd, 0o600)
-        fsync_file(fd)
-        os.rename(self._store.ingest_path(self.digest), path)
-        fsync_directory(directory)
+        _publish(self._opened(), self._store.path(self.digest))
         self._finish()
 
     def _finish(self) -> None:
@@ -230,10 +267,10 @@ class Ingest:
         if claim is not None:
             os.close(claim.fd)
 
-    def _fd(self) -> int:
+    def _opened(self) -> Claim:
         if self._claim is None:
             raise ValueError("the ingest is not open")
-        return self._claim.fd
+        return self._claim
 
     def _rehash(self, fd: int) -> None:
         """Digest what an earlier attempt left, so that only the rest is needed."""
@@ -242,6 +279,16 @@ class Ingest:
         while chunk := os.read(fd, _CHUNK_BYTES):
             self._hash.update(chunk)
             self.offset += len(chunk)
+
+
+def _publish(claim: Claim, path: str) -> None:
+    """Put a complete blob on the disk and under its name."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    os.fchmod(claim.fd, 0o600)
+    fsync_file(claim.fd)
+    os.rename(claim.path, path)
+    fsync_directory(directory)
 
 
 def _new_hash(digest: Digest) -> "Hash":

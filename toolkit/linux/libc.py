@@ -89,6 +89,7 @@ _COMMON = {
     "openat2": 437,
     "pidfd_getfd": 438,
     "mount_setattr": 442,
+    "landlock_create_ruleset": 444,
 }
 
 MACHINE = os.uname().machine

@@ -7,10 +7,21 @@ from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
 
 
-def publish(bundle: Mapping[str, str]) -> None:
-    """Show something in the running cell, in the richest of these forms that the front end knows."""
+def publish(bundle: Mapping[str, str], *, ident: str = "", is_update: bool = False) -> None:
+    """Show something in the running cell, in the richest of these forms that the front end knows.
+
+    Args:
+        bundle: the forms by MIME type.
+        ident: names this display, so that it can be updated.
+        is_update: change the display of that name and make none.
+    """
     show: Any = publish_display_data  # IPython has no types for it
-    show(dict(bundle))
+    show(dict(bundle), transient={"display_id": ident} if ident else {}, update=is_update)
+
+
+def can_update() -> bool:
+    """Tell whether displays can be changed: by a kernel's front end, but not on a terminal."""
+    return hasattr(get_ipython(), "kernel")
 
 
 def execution_count() -> int:

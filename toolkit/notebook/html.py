@@ -15,7 +15,8 @@ GREEN, AMBER, BLUE, PURPLE = "#2a9d6f", "#d98324", "#3b82c4", "#8b6bc7"
 """Of middle lightness, so that they can be seen on white and on black; told apart by the colour-blind, too."""
 
 _TABLE = "border-collapse:collapse;margin:.4em 0;font-size:.92em;width:auto;background:none"
-_CELL = f"padding:.3em 1.1em .3em 0;text-align:left;vertical-align:top;border:none;border-bottom:1px solid {LINE}"
+_EDGE = f"border:none;border-bottom:1px solid {LINE}"
+_CELL = f"padding:.3em 1.1em .3em 0;text-align:left;vertical-align:top;white-space:nowrap;{_EDGE}"
 _HEAD = f"{_CELL};font-weight:600;color:{FAINT};font-size:.85em;letter-spacing:.03em"
 
 

@@ -118,8 +118,8 @@ def _failure(session: "CellSession", outcome: "Outcome") -> str:
     session.finish()
     if isinstance(outcome.error, NotATerminalError):
         return (
-            "container: a cell is no terminal: -it has nobody to type into it; put the commands into the cell, "
-            "below %%container run IMAGE, or open a terminal (File > New > Terminal)"
+            "container: a cell is no terminal for -it; put the commands into the cell, below "
+            "%%container run IMAGE, or open a terminal (File > New > Terminal)"
         )
     return message
 
@@ -148,7 +148,7 @@ def _value(session: "CellSession", request: "Request", outcome: "Outcome") -> An
     if request.is_table:
         return _show_table(session, value if isinstance(value, list) else [])
     if request.is_foreground:
-        return Finished(outcome.exit_code, session.output(), value if isinstance(value, Container) else None)
+        return Finished(outcome.exit_code, session.written(), value if isinstance(value, Container) else None)
     if request.name in _DEEDS and isinstance(value, list) and len(value) == 1:
         return value[0]
     return value
@@ -157,7 +157,7 @@ def _value(session: "CellSession", request: "Request", outcome: "Outcome") -> An
 def _show_table(session: "CellSession", values: list[Any]) -> Any:
     from toolkit.notebook.columns import read_columns
 
-    text = session.output()
+    text = session.printed()
     printed = read_columns(text)
     if printed is None:
         publish({"text/plain": text})

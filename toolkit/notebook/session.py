@@ -5,6 +5,7 @@ import sys
 from typing import Any, TextIO, cast
 
 from toolkit.cli.session import STDOUT, Session
+from toolkit.notebook.progress import find_progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ class CellSession(Session):
         # terminal's own input may: this is what -t asks about.
         self.stdin_is_tty = cell is not None
         self._held_complaint = ""
+        self._written: list[str] = []
+        self._written_bytes = 0
+        self.show_progress = find_progress()
 
     @property
     def engine(self) -> "Engine":
@@ -95,15 +99,23 @@ class CellSession(Session):
         self._show_complaint()
         self.stdout.flush()
 
-    def output(self) -> str:
-        """Return all that the command wrote, stdout and stderr as they came."""
+    def printed(self) -> str:
+        """Return what the command itself printed."""
         return "".join(self._kept)
+
+    def written(self) -> str:
+        """Return what the container's process wrote, stdout and stderr as they came."""
+        return "".join(self._written)
 
     def write(self, stream: int, data: bytes) -> None:
         """Pass a container's bytes on at once."""
         self._show_complaint()
         target = self.stdout if stream == STDOUT else self.stderr
-        target.write(self._decode(stream, data))
+        text = self._decode(stream, data)
+        if self._written_bytes < _KEPT_BYTES:
+            self._written.append(text)
+            self._written_bytes += len(text)
+        target.write(text)
         target.flush()
 
     def _show_complaint(self) -> None:

@@ -7,7 +7,7 @@ To the monitor, from whoever carries out the plan:
     {"failed": {...}}         a step failed; see `failure`
 
 Between the two actors of a plan that has steps for both:
-    {"turn": 17}              the other may go on from step 17
+    {"turn": 17}              the other may go on from step 17; with descriptors, see Context.handed
 
 All ends are close-on-exec, so a successful execve closes them.
 """
@@ -24,7 +24,7 @@ from toolkit.core import errors
 Message = dict[str, Any]
 
 _MAX_PACKET = 64 * 1024
-_MAX_FDS = 8
+_MAX_FDS = 64
 
 
 def send(channel: socket.socket, message: Message, fds: "tuple[int, ...]" = ()) -> None:

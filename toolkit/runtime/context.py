@@ -11,7 +11,7 @@ NO_STDIO = (-1, -1, -1)
 class Context:
     """The state of a plan under way; see the attributes."""
 
-    __slots__ = ("actor", "pid", "report", "root_fd", "stdio", "target_pidfd", "turn")
+    __slots__ = ("actor", "handed", "pid", "report", "root_fd", "stdio", "target_pidfd", "turn")
 
     def __init__(self, actor: str, report: socket.socket, stdio: tuple[int, int, int]) -> None:
         self.actor = actor
@@ -24,6 +24,8 @@ class Context:
         """Leads to the other actor, where there are two."""
         self.stdio = stdio
         """What becomes the process's descriptors 0, 1 and 2 where it has no terminal; else -1 each."""
+        self.handed: list[int] = []
+        """Descriptors that the outside has made for init; they go over with its turn."""
         self.root_fd = -1
         """The new root directory, once it is mounted and until it is `/`."""
         self.target_pidfd = -1

@@ -142,11 +142,12 @@ def _give_turn(plan: tuple[Step, ...], index: int, context: Context, watcher: Wa
     if context.turn is None:
         raise RuntimeError(f"step {index} has nobody to do it")
     if not isinstance(plan[index - 1], NewProcess):  # after that one the other is awake anyway
-        channel.send(context.turn, {"turn": index})
+        channel.send(context.turn, {"turn": index}, tuple(context.handed))
     if all(about(step).actor != context.actor for step in plan[index:]):
         return len(plan)
-    message, _fds = channel.receive(context.turn)
+    message, fds = channel.receive(context.turn)
     if message is not None:
+        context.handed += fds
         return int(message["turn"])
     if context.actor == INIT:
         os._exit(1)  # the starter has failed, or was killed

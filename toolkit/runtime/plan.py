@@ -64,6 +64,8 @@ class OverlayRoot(NamedTuple):
     options: tuple[str, ...]
     target: str
     """An empty directory to mount it on."""
+    base: str = ""
+    """A directory that `lower`, `upper` and `work` all lie below; needed for a user namespace only."""
 
 
 _NO_CGROUP = Cgroup(())
@@ -152,12 +154,14 @@ def _steps(
 ) -> "Iterator[Step]":
     wanted = _namespaces(config)
     if wanted.get("user") == "":
-        yield from _begin_in_user_namespace(config, cgroup, wanted)
+        yield from _begin_in_user_namespace(config, overlay, cgroup, wanted)
     else:
         yield from _begin(config, cgroup, wanted)
     yield from _enter(config, wanted)
     yield from _names(config, wanted)
-    yield from _rootfs(config, overlay, cgroup, wanted)
+    if wanted.get("user") != "" or overlay is None:
+        yield from _root(config, overlay)
+    yield from _rootfs(config, cgroup, wanted)
     yield steps.PivotRoot()
     yield from _process(config, seccomp)
 
@@ -187,16 +191,51 @@ def _begin(config: "spec.Config", cgroup: Cgroup, wanted: dict[str, str]) -> "It
         yield steps.Unshare(flags)
 
 
-def _begin_in_user_namespace(config: "spec.Config", cgroup: Cgroup, wanted: dict[str, str]) -> "Iterator[Step]":
-    """All namespaces are born together, so that the new user namespace owns them."""
+def _begin_in_user_namespace(
+    config: "spec.Config", overlay: OverlayRoot | None, cgroup: Cgroup, wanted: dict[str, str]
+) -> "Iterator[Step]":
+    """All namespaces are born together, so that the new user namespace owns them.
+
+    What needs root of the host (mapping the layers' owners, reading the
+    engine's files) is done outside; its own root init attaches before it
+    becomes somebody who may not reach the engine's directories.
+    """
     linux = config.get("linux", {})
     yield from _before_birth(config, wanted)
     if cgroup.directories:
         yield steps.CreateCgroup(cgroup.directories, cgroup.writes, steps.OUTSIDE)
     yield steps.NewProcess(sum(namespace.KINDS[kind] for kind in _CLONE_ORDER if wanted.get(kind) == ""))
     yield steps.WriteIdMaps(_id_map(linux.get("uidMappings", [])), _id_map(linux.get("gidMappings", [])))
+    if overlay is not None:
+        owner = (_host_root(linux.get("uidMappings", [])), _host_root(linux.get("gidMappings", [])))
+        yield steps.MakeMappedOverlay(overlay.base, (*overlay[:4], overlay.target), owner)
+        yield steps.CloneMounts(_private_sources(config))
     if cgroup.directories:
         yield steps.JoinCgroup(cgroup.join_files)
+    if overlay is not None:
+        yield steps.SetPropagation(propagation_flags(linux.get("rootfsPropagation", "")))
+        yield steps.AttachRoot(overlay.target)
+
+
+def _host_root(mappings: "list[spec.IDMapping]") -> int:
+    """Return the host's id of the container's id 0.
+
+    Raises:
+        InvalidError: it has none.
+    """
+    for entry in mappings:
+        if entry["containerID"] == 0:
+            return entry["hostID"]
+    raise InvalidError("the id mappings of the user namespace leave out id 0", hint="map containerID 0 too")
+
+
+def _private_sources(config: "spec.Config") -> tuple[str, ...]:
+    """Return the sources of bind mounts, in the order in which they are mounted."""
+    return tuple(entry.get("source", "") for entry in config.get("mounts", []) if _is_bind(entry))
+
+
+def _is_bind(entry: "spec.Mount") -> bool:
+    return entry.get("type") == "bind" or not {"bind", "rbind"}.isdisjoint(entry.get("options", []))
 
 
 def _before_birth(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
@@ -247,20 +286,22 @@ def _names(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
         yield steps.SetDomainname(domainname)
 
 
-def _rootfs(
-    config: "spec.Config", overlay: OverlayRoot | None, cgroup: Cgroup, wanted: dict[str, str]
-) -> "Iterator[Step]":
-    linux = config.get("linux", {})
-    yield steps.SetPropagation(propagation_flags(linux.get("rootfsPropagation", "")))
+def _root(config: "spec.Config", overlay: OverlayRoot | None) -> "Iterator[Step]":
+    yield steps.SetPropagation(propagation_flags(config.get("linux", {}).get("rootfsPropagation", "")))
     if overlay is not None:
-        yield steps.MountOverlay(*overlay)
+        yield steps.MountOverlay(overlay.lower, overlay.upper, overlay.work, overlay.options, overlay.target)
     else:
         yield steps.BindRoot(config.get("root", {}).get("path", "rootfs"), mount.MS_BIND | mount.MS_REC)
+
+
+def _rootfs(config: "spec.Config", cgroup: Cgroup, wanted: dict[str, str]) -> "Iterator[Step]":
+    linux = config.get("linux", {})
+    handed = iter(range(1, 1 + len(config.get("mounts", []))) if wanted.get("user") == "" else ())
     for entry in config.get("mounts", []):
         if entry.get("type") in ("cgroup", "cgroup2"):
             yield from _cgroup_mounts(entry, cgroup)
             continue
-        yield _mount_step(entry)
+        yield _mount_step(entry, next(handed, -1) if _is_bind(entry) else -1)
         if _is_own_dev(entry):
             yield from _devices(config, wanted)
     yield _stdio(config.get("process", {}), bind_console=any(map(_is_own_dev, config.get("mounts", []))))
@@ -301,7 +342,7 @@ def _stdio(process: "spec.Process", *, bind_console: bool) -> "Step":
     return steps.OpenTerminal(rows, columns, bind_console=bind_console)
 
 
-def _mount_step(entry: "spec.Mount") -> "Step":
+def _mount_step(entry: "spec.Mount", handed: int) -> "Step":
     options = parse_options(entry.get("options", []))
     destination = entry["destination"]
     if not destination.startswith("/"):
@@ -323,6 +364,7 @@ def _mount_step(entry: "spec.Mount") -> "Step":
         options.propagation,
         options.set_attrs,
         _PURPOSES.get(destination, ""),
+        handed,
     )
 
 

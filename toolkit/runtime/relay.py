@@ -287,11 +287,8 @@ class Relay:
             pass  # it was not being watched
 
     def close_stdin(self) -> None:
-        """End the container's stdin; a terminal has no end, so there its reader sees Ctrl-D."""
-        if self._stdin_fd < 0:
-            return
-        if self._stdin_fd == self._master_fd:
-            self._stdin_fd = -1
+        """End the container's stdin; a terminal has no end and waits for whoever attaches next (as moby's attach)."""
+        if self._stdin_fd < 0 or self._stdin_fd == self._master_fd:
             return
         self._unregister(self._stdin_fd)
         os.close(self._stdin_fd)

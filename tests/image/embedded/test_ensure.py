@@ -10,7 +10,7 @@ import pytest
 from toolkit.core.errors import NotFoundError
 from toolkit.core.state import State
 from toolkit.image import embedded
-from toolkit.image.embedded import describe, ensure, make, recipe
+from toolkit.image.embedded import describe, ensure, make
 from toolkit.image.images import Images
 from toolkit.image.reference import parse_reference
 
@@ -63,7 +63,7 @@ def test_lab_made_anew_of_the_same_host_is_the_same(images: Images) -> None:
 
 def test_lab_of_another_recipe_is_replaced(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     first = ensure(images)
-    monkeypatch.setattr(recipe, "VERSION", "next")
+    monkeypatch.setattr(embedded, "VERSION", "next")
     second = ensure(images)
     assert second.id != first.id
     assert images.resolve("lab").id == second.id

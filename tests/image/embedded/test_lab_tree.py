@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.image.embedded import assemble as assemble_module
 from toolkit.image.embedded.archive import Blob, pack
 from toolkit.image.embedded.assemble import Assembly, assemble
 from toolkit.image.embedded.describe import config_json
@@ -43,7 +44,7 @@ def shell(tree: Path, script: str) -> subprocess.CompletedProcess[str]:
     inside = f"mount -t proc proc /proc\n{script}"
     command = ["unshare", "--mount", "--pid", "--fork", "chroot", str(tree), "/bin/sh", "-c", inside]
     environment = {
-        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "TERM": "xterm",
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -136,6 +137,19 @@ def test_same_host_gives_the_same_config(assembly: Assembly, blobs: list[Blob]) 
     again = assemble(Host())
     packed = [pack(layer.tree.entries()) for layer in again.layers]
     assert config_json(again, packed) == config_json(assembly, blobs)
+
+
+@pytest.mark.needs("root")
+def test_python_of_its_own_prefix_runs_for_everybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = assemble_module._Assembler._find
+    monkeypatch.setattr(
+        assemble_module._Assembler, "_find", lambda self, name: None if name == "python3" else find(self, name)
+    )
+    for layer in assemble(Host()).layers:
+        subprocess.run(["tar", "-xz", "-C", tmp_path], input=pack(layer.tree.entries()).content, check=True)
+    done = shell(tmp_path, "su student -c 'python3 -c \"import ssl, sqlite3, json, sys; print(sys.base_prefix)\"'")
+    assert done.stderr == ""
+    assert done.stdout.strip() in {"/usr", "/usr/local"}
 
 
 def test_shim_is_passed_over_for_the_interpreter_that_runs_this(tmp_path: Path) -> None:

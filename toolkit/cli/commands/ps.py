@@ -51,6 +51,7 @@ def ps(session: Session, parsed: Parsed) -> Outcome:
     """Print the containers, newest first."""
     filters: Filters = parsed["filter"]
     filters.check("ancestor", "exited", "id", "label", "name", "status")
+    filters.check_patterns("id", "name")
     _check_statuses(filters)
     count = 1 if parsed["latest"] else parsed["last"]
     shows_all = parsed["all"] or count > 0 or "status" in filters or "exited" in filters

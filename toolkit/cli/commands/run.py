@@ -78,7 +78,7 @@ def _start(container: "Container", **how: Any) -> Any:
     """Start a new container; one with --rm that cannot be started goes at once."""
     try:
         return container.start(**how)
-    except EngineError:
+    except (EngineError, KeyboardInterrupt):
         if container.options.auto_remove:
             container.remove(force=True)
         raise

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 REFERENCE = "lab"
 RECIPE_LABEL = "toolkit.lab.recipe"
+VERSION = "1"
+"""Of what goes in and how; it must rise with every change of what comes out."""
 
 
 def ensure(
@@ -40,8 +42,6 @@ def ensure(
         UnsupportedError: this machine has no shell.
         StorageFullError: no space for it; nothing half-made is left.
     """
-    from toolkit.image.embedded.recipe import VERSION
-
     if not is_anew:
         try:
             found = images.resolve(REFERENCE)

@@ -1,6 +1,7 @@
 """From the recipe and a host to five trees, bottom first: nothing is written yet."""
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from toolkit.core.errors import NotFoundError, UnsupportedError
@@ -98,16 +99,33 @@ class _Assembler:
         first = self._host.read(path).partition(b"\n")[0].decode("utf-8", "replace")
         return first.startswith("#!") and os.path.basename(first[2:].split(" -")[0].strip()) in _SCRIPT_SHELLS
 
-    def _add_libraries(self, path: str, elf: Elf, tree: Tree, *, loader: str = "") -> None:
+    def _add_libraries(
+        self, path: str, elf: Elf, tree: Tree, *, loader: str = "", place: Callable[[str], str] = str
+    ) -> None:
+        """Put what `path` needs into `tree`.
+
+        Args:
+            path: a program or a library.
+            elf: its facts.
+            tree: where to.
+            loader: the program that loads `path`, if that is a library.
+            place: where a file of the host goes in the image.
+        """
         needed = self._linker.closure(path, loader=loader)
         default = next((os.path.dirname(each) for each in needed if "/libc.so" in each), "/lib")
         for each in needed:
-            tree.copy(each)
+            real = self._host.walk(each).real
+            placed = place(real)
+            if placed == real:
+                tree.copy(each)
+                placed = each
+            else:
+                tree.place(real, placed)
             directory, _, name = each.rpartition("/")
             if each != elf.interpreter and not self._is_default(directory):
                 # Found by ld.so.cache or an RPATH; the image has no cache, so
                 # a link in a directory that is always searched leads to it.
-                tree.link(f"{self._host.walk(default).real}/{name}", each)
+                tree.link(f"{self._host.walk(default).real}/{name}", placed)
 
     def _is_default(self, directory: str) -> bool:
         real = self._host.walk(directory).real
@@ -154,7 +172,7 @@ class _Assembler:
         elf = self._linker.elf(python.program)
         if elf is None:
             return None
-        self._add_libraries(python.program, elf, self._python)
+        self._add_libraries(python.program, elf, self._python, place=python.place)
         place = python.place(python.program)
         self._python.place(python.program, place)
         if named is not None and self._host.walk(named).real == place:
@@ -172,6 +190,6 @@ class _Assembler:
         if elf is None:
             return
         try:
-            self._add_libraries(path, elf, self._python, loader=python.program)
+            self._add_libraries(path, elf, self._python, loader=python.program, place=python.place)
         except NotFoundError:  # this module cannot be imported on the host either
             return

@@ -5,7 +5,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from toolkit.core.digest import digest_of
-from toolkit.image.embedded import RECIPE_LABEL, recipe
+from toolkit.image import embedded
+from toolkit.image.embedded import recipe
 from toolkit.image.embedded.archive import Blob
 from toolkit.image.embedded.assemble import Assembly
 
@@ -34,7 +35,7 @@ def config_json(assembly: Assembly, blobs: Sequence[Blob]) -> bytes:
     labels = {
         "org.opencontainers.image.title": _TITLE,
         "org.opencontainers.image.description": "this machine's own programs, and the libraries that they need",
-        RECIPE_LABEL: recipe.VERSION,
+        embedded.RECIPE_LABEL: embedded.VERSION,
     }
     document = {
         "architecture": architecture,

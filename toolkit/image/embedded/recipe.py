@@ -1,12 +1,11 @@
 """What goes into the lab image: names of programs, by layer.
 
 A name that this machine does not have is left out; the image is what the host
-is, no more.  `VERSION` must rise with every change of what comes out.
+is, no more.  The package's VERSION must rise with every change of what comes out.
 """
 
 from typing import NamedTuple
 
-VERSION = "1"
 PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 _COREUTILS = """

@@ -120,13 +120,12 @@ def _number(field: bytes) -> int:
         value = int.from_bytes(field, "big", signed=True)
         # The first bit is only the mark; the second is the sign.
         return value + (1 << (8 * len(field) - 1)) if not field[0] & 0x40 else value
-    text = field.strip(b" \0")
-    if not text:
-        return 0
-    try:
-        return int(text.partition(b"\0")[0], 8)
-    except ValueError:
-        raise CorruptLayerError(f"a tar header has '{printable(text)}' where a number belongs") from None
+    text = field.strip(b" \0").partition(b"\0")[0]
+    if text.isdigit() and b"8" not in text and b"9" not in text:  # int() itself takes signs and underscores too
+        return int(text, 8)
+    if text:
+        raise CorruptLayerError(f"a tar header has '{printable(text)}' where a number belongs")
+    return 0
 
 
 def _entry(block: bytes, pax: "dict[bytes, bytes]") -> Entry:

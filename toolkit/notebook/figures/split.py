@@ -91,7 +91,7 @@ def read_split(pid: int, name: str) -> Split:
     ours = namespace_inodes("self")
     processes = list(_processes())
     inside = tuple(each for each in processes if _pid_namespace(each.pids[0]) == theirs["pid"])
-    notes = {1: "the first of all", os.getpid(): "this notebook", read_process(pid).parent: "waits for the container"}
+    notes = {1: "the first of all", os.getpid(): "this notebook", read_process(pid).parent: "its parent"}
     namespaces = tuple(
         Namespace(kind, ours[kind], theirs[kind]) for kind in _MEANING if kind in ours and kind in theirs
     )

@@ -6,9 +6,9 @@ import stat
 from typing import NamedTuple
 
 from toolkit.core.errors import InvalidError
-from toolkit.linux import file, mount, rooted
+from toolkit.linux import capability, file, mount, namespace, process, rooted
 from toolkit.linux.flags import flag_names, quoted
-from toolkit.runtime.steps.base import INIT, step
+from toolkit.runtime.steps.base import INIT, OUTSIDE, step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class SetPropagation(NamedTuple):
         mount.mount(None, "/", None, self.flags)
 
 
+_MOVE_FLAGS = "MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH"
 _MAX_DATA_BYTES = 4096
 """What mount(2) takes: a page, its last byte a NUL."""
 
@@ -103,7 +104,7 @@ class MountOverlay(NamedTuple):
             *settings,
             "fsconfig(FS, FSCONFIG_CMD_CREATE, NULL, NULL, 0)",
             "fsmount(FS, FSMOUNT_CLOEXEC, 0)",
-            'move_mount(MOUNT, "", TARGET, "", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+            f'move_mount(MOUNT, "", TARGET, "", {_MOVE_FLAGS})',
         )
 
     def apply(self, context: "Context") -> None:
@@ -131,6 +132,119 @@ class MountOverlay(NamedTuple):
 
 def _escaped(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+@step(
+    OUTSIDE,
+    "rootfs",
+    why="The files on disk belong to the host's ids; seen through an id-mapped mount they belong to the container's.",
+    see="mount_setattr(2) MOUNT_ATTR_IDMAP, user_namespaces(7)",
+)
+class MakeMappedOverlay(NamedTuple):
+    """Lay the layers over each other as the container's user namespace is to see them, for init to attach."""
+
+    base: str
+    """The directory that all the layers lie below."""
+    overlay: tuple[tuple[str, ...], str, str, tuple[str, ...], str]
+    """As the fields of MountOverlay."""
+    owner: tuple[int, int]
+    """The host's uid and gid of the container's root."""
+
+    def calls(self) -> tuple[str, ...]:
+        target = quoted(self.overlay[-1])
+        return (
+            "unshare(CLONE_NEWNS)",
+            'mount(NULL, "/", NULL, MS_REC|MS_PRIVATE, NULL)',
+            'openat(AT_FDCWD, "/proc/PID/ns/user", O_RDONLY|O_CLOEXEC)',
+            f"open_tree(AT_FDCWD, {quoted(self.base)}, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)",
+            'mount_setattr(TREE, "", AT_EMPTY_PATH, {attr_set=MOUNT_ATTR_IDMAP, userns_fd=USERNS}, 32)',
+            f'move_mount(TREE, "", {target}, "", {_MOVE_FLAGS})',
+            f"setresuid({self.owner[0]}, {self.owner[0]}, {self.owner[0]})",
+            *self._mapped().calls(),
+            "setresuid(0, 0, 0)",
+            f"open_tree(AT_FDCWD, {target}, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)",
+        )
+
+    def _mapped(self) -> MountOverlay:
+        """The same overlay, its paths leading through the mapped mount."""
+        lower, upper, work, options, target = self.overlay
+        through = [path.replace(self.base, target, 1) for path in (*lower, upper, work)]
+        return MountOverlay(tuple(through[:-2]), through[-2], through[-1], options, target)
+
+    def apply(self, context: "Context") -> None:
+        target = self.overlay[-1]
+        namespace.unshare(namespace.CLONE_NEWNS)  # this process is about to end: so is what it mounts
+        mount.mount(None, "/", None, mount.MS_REC | mount.MS_PRIVATE)
+        users = file.open_file(f"/proc/{context.pid}/ns/user", os.O_RDONLY)
+        tree = mount.open_tree(self.base)
+        mount.mount_setattr(tree, "", set_attrs=mount.MOUNT_ATTR_IDMAP, userns_fd=users)
+        where = file.open_file(target, os.O_PATH | os.O_DIRECTORY)
+        mount.move_mount(tree, where)
+        for fd in (users, tree, where):
+            os.close(fd)
+        self._mount_as_owner(context)
+        os.close(context.root_fd)
+        context.root_fd = -1
+        context.handed.append(mount.open_tree(target))
+
+    def _mount_as_owner(self, context: "Context") -> None:
+        """Mount as the container's root, with the powers of the host's.
+
+        overlayfs writes to the upper directory as whoever mounted it, and who
+        is not in the map cannot write through a mapped mount (EOVERFLOW).
+        """
+        powers = capability.read_sets()
+        capability.set_keepcaps(True)
+        process.setresgid(self.owner[1])
+        process.setresuid(self.owner[0])
+        capability.capset(powers.effective, powers.permitted, powers.inheritable)
+        try:
+            self._mapped().apply(context)
+        finally:
+            process.setresuid(0)
+            process.setresgid(0)
+            capability.capset(powers.effective, powers.permitted, powers.inheritable)
+
+
+@step(
+    OUTSIDE,
+    "rootfs",
+    why="Init is root in its user namespace only: files that root of the host keeps to itself must be handed to it.",
+    see="open_tree(2)",
+)
+class CloneMounts(NamedTuple):
+    """Take hold of the sources of bind mounts, for init to attach."""
+
+    sources: tuple[str, ...]
+
+    def calls(self) -> tuple[str, ...]:
+        flags = "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE"
+        return tuple(f"open_tree(AT_FDCWD, {quoted(source)}, {flags})" for source in self.sources)
+
+    def apply(self, context: "Context") -> None:
+        for source in self.sources:
+            context.handed.append(mount.open_tree(source, recursive=True))
+
+
+@step(
+    INIT,
+    "rootfs",
+    why="The root was put together outside, where the power to do so is; here it gets its place.",
+    see="move_mount(2)",
+)
+class AttachRoot(NamedTuple):
+    """Attach the root file system that the outside has made."""
+
+    target: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f'move_mount(MOUNT, "", {quoted(self.target)}, "", {_MOVE_FLAGS})',)
+
+    def apply(self, context: "Context") -> None:
+        where = file.open_file(self.target, os.O_PATH | os.O_DIRECTORY)
+        mount.move_mount(context.handed[0], where)
+        os.close(where)
+        context.root_fd = file.open_file(self.target, os.O_PATH | os.O_DIRECTORY)
 
 
 @step(
@@ -171,18 +285,26 @@ class MountFilesystem(NamedTuple):
     """Attributes for the whole tree, applied recursively (rro and its kind)."""
     purpose: str = ""
     """What the container needs it for, one sentence."""
+    handed: int = -1
+    """Which of the mounts that the outside has made this is (`CloneMounts`); -1: it is made here."""
 
     def calls(self) -> tuple[str, ...]:
+        if self.handed >= 0:
+            return (f'move_mount(SOURCE, "", {quoted(self.destination)}, "", {_MOVE_FLAGS})',)
         data = quoted(self.data) if self.data else "NULL"
         flags = flag_names(self.flags, mount.MS_NAMES)
         return (f"mount({quoted(self.source)}, {quoted(self.destination)}, {quoted(self.fstype)}, {flags}, {data})",)
 
     def apply(self, context: "Context") -> None:
         is_bind = bool(self.flags & mount.MS_BIND)
-        target = self._open_target(context.root_fd, is_file=is_bind and not os.path.isdir(self.source))
+        source = _by_fd(context.handed[self.handed]) if self.handed >= 0 else self.source
+        target = self._open_target(context.root_fd, is_file=is_bind and not os.path.isdir(source))
         first = self.flags & (mount.MS_BIND | mount.MS_REC) if is_bind else self.flags
         try:
-            mount.mount(self.source, _by_fd(target), None if is_bind else self.fstype, first, self.data or None)
+            if self.handed >= 0:
+                mount.move_mount(context.handed[self.handed], target)
+            else:
+                mount.mount(source, _by_fd(target), None if is_bind else self.fstype, first, self.data or None)
         finally:
             os.close(target)
         if is_bind:
