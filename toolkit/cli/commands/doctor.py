@@ -9,7 +9,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.linux.probe import Feature
 
-_HEADERS = {"Group": "GROUP", "Name": "FEATURE", "Here": "HERE", "Meaning": "MEANING", "Lack": "LACK", "Cure": "CURE"}
+_HEADERS = {
+    "Group": "GROUP",
+    "Name": "FEATURE",
+    "Here": "HERE",
+    "Meaning": "MEANING",
+    "NeededFor": "NEEDED FOR",
+    "Lack": "LACK",
+    "Cure": "CURE",
+    "Evidence": "EVIDENCE",
+}
 _COLUMNS = ("Group", "Name", "Here", "Meaning")
 
 
@@ -17,15 +26,17 @@ def doctor(session: Session, parsed: Parsed) -> Outcome:
     """Try what containers need, and print what is here, what is not, and what would help."""
     from toolkit.linux.probe import find_features
 
-    features = find_features()
+    features = find_features(everything=True)
     rows = [
         {
             "Group": feature.group,
             "Name": feature.name,
             "Here": "yes" if feature.is_here else "no",
             "Meaning": feature.meaning,
+            "NeededFor": feature.needed_for,
             "Lack": feature.lack,
             "Cure": feature.cure,
+            "Evidence": feature.evidence,
         }
         for feature in features
     ]
@@ -37,12 +48,13 @@ def doctor(session: Session, parsed: Parsed) -> Outcome:
 
 def _prescribe(session: Session, lacking: "list[Feature]") -> None:
     if not lacking:
-        session.print("\nThis machine has all that containers need.")
+        session.print("\nThis machine has all that containers can use.")
         return
     session.print(f"\n{len(lacking)} of these are not here:")
     for feature in lacking:
-        session.print(f"  {feature.group} {feature.name}: {clean(feature.lack)}")
-        session.print(f"    {clean(feature.cure)}" if feature.cure else "    nothing is known to help")
+        purpose = f" (needed for {feature.needed_for})" if feature.needed_for else ""
+        session.print(f"  {feature.group} {feature.name}{purpose}: {clean(feature.lack)}")
+        session.print(f"    {clean(feature.cure) or 'nothing is known to help'}")
 
 
 DOCTOR = Command(
@@ -50,7 +62,7 @@ DOCTOR = Command(
     "[OPTIONS]",
     "Show what this machine can do, and the cure for what it cannot",
     doctor,
-    "container doctor",
+    "container doctor\ncontainer doctor --format '{{.Name}}: {{.Here}}, since {{.Evidence}}'",
     flags=(
         Flag(
             "format",
