@@ -17,7 +17,7 @@ from tests.support.session import EngineRoot
 pytestmark = [pytest.mark.needs("root", "overlay", "chromium"), pytest.mark.timeout(300)]
 
 NOTEBOOKS = sorted(pathlib.Path(REPOSITORY, "notebooks").glob("*.ipynb"))
-ARTIFACTS = pathlib.Path(REPOSITORY, "artifacts")
+ARTIFACTS = pathlib.Path(os.environ.get("TOOLKIT_ARTIFACTS") or f"{REPOSITORY}/artifacts")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
           "--disable-component-update", "--disable-sync"]  # fmt: skip
 _RUN_S = 180.0

@@ -1,5 +1,8 @@
 """Limits and settings: what the container's own programs see of them."""
 
+import signal
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.engines import BUSYBOX, collect, run, sh
@@ -329,7 +332,17 @@ def test_only_stdio_is_open(engine: Engine) -> None:
     assert run(engine, "ls", "/proc/self/fd").out.split() == ["0", "1", "2", "3"]  # 3 is the listing's own
 
 
-def test_signals_are_not_ignored_or_blocked(engine: Engine) -> None:
+@pytest.fixture
+def ignored() -> Iterator[None]:
+    """Ignore what nohup and a shell's & have their programs ignore."""
+    numbers = (signal.SIGHUP, signal.SIGQUIT)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_signals_are_not_ignored_or_blocked(ignored: None, engine: Engine) -> None:
     out = run(engine, "grep", "Sig", "/proc/self/status").out
     masks = {
         line.split()[0]: int(line.split()[1], 16) for line in out.splitlines() if line.startswith(("SigB", "SigI"))

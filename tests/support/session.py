@@ -11,6 +11,7 @@ import gc
 import glob
 import os
 import shutil
+import signal
 import sqlite3
 import tempfile
 import time
@@ -110,6 +111,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)  # before pytest decides where tmp_path is
 def pytest_configure(config: pytest.Config) -> None:
     """Make the base and mark every process that will be started."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        # A run that was started by nohup or with a shell's & would test on, but its children could not be interrupted.
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     made = Session()
     config.stash[_key] = made
     config.add_cleanup(made.close)  # called also where pytest refuses its arguments and no session begins

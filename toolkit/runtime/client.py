@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SOURCE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_SIGNALS = (*range(1, 32), *range(34, 65))  # all but the two that the C library keeps for itself
 _BACKLOG = 1024
 _UNREACHABLE = (errno.ECONNREFUSED, errno.ENOENT)
 
@@ -174,6 +175,7 @@ class Zygote:
                     (os.POSIX_SPAWN_DUP2, 1, 2),
                     (os.POSIX_SPAWN_DUP2, listener.fileno(), LISTENER_FD),
                 ],
+                setsigdef=_SIGNALS,  # what nohup or a shell's & had us ignore is not for containers
                 setsid=True,  # a Ctrl-C in our terminal is not for it, not even in its first moments
             )
 
