@@ -105,3 +105,14 @@ def syscall(name: str, *args: "int | bytes | ctypes._SimpleCData[Any] | Any | No
     passed = [c_long(arg) if isinstance(arg, int) else arg for arg in args]
     result: int = _syscall(c_long(NR[name]), *passed)
     return result
+
+
+def bare_function(name: str, *argtypes: "type[Any]") -> "Any":
+    """Return the C function `name` without any check of its result.
+
+    For the one caller to whom each page of memory matters more than a good
+    message: the check runs Python code.
+    """
+    found = ctypes.CDLL(None)[name]
+    found.argtypes = argtypes
+    return found

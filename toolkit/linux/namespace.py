@@ -6,7 +6,7 @@ import os
 import signal
 
 from toolkit.linux.flags import flag_names
-from toolkit.linux.libc import c_int, function, syscall
+from toolkit.linux.libc import bare_function, c_int, function, syscall
 from toolkit.trace import span
 
 # include/uapi/linux/sched.h
@@ -74,6 +74,10 @@ def unshare(flags: int) -> None:
     """
     with span("namespace.unshare", f"unshare({clone_flags_text(flags)})", _HINTS):
         _unshare(flags)
+
+
+bare_unshare = bare_function("unshare", c_int)
+"""unshare(2) as it is: returns -1 where it fails, leaves no event.  For `toolkit.runtime.stem` alone."""
 
 
 def setns(fd: int, flags: int) -> None:

@@ -36,3 +36,12 @@ def start_time(pid: int) -> int:
             return 0
         raise
     return int(text.rpartition(")")[2].split()[19])
+
+
+def parent(pid: int | str) -> int:
+    """Return the parent of a process, as the mounted /proc numbers it; a pid namespace of the caller's does not count.
+
+    Raises:
+        SyscallError: ENOENT or ESRCH if the process is gone.
+    """
+    return int(read(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])

@@ -2,24 +2,49 @@
 
 import os
 import socket
+from typing import Protocol
 
 from toolkit.runtime.steps.base import INIT, OUTSIDE
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.runtime.channel import Message
+    from toolkit.trace import Event
+
 NO_STDIO = (-1, -1, -1)
+
+
+class Reports(Protocol):
+    """Where the process that becomes the program says how it goes on."""
+
+    def born(self, pid: int) -> None:
+        """Say that it has been made."""
+        ...
+
+    def master(self, fd: int) -> None:
+        """Give away the master end of its terminal."""
+        ...
+
+    def executing(self, event: "Event") -> None:
+        """Say that execve comes next: the end of the stream will say that it worked."""
+        ...
+
+    def failed(self, message: "Message") -> None:
+        """Say which step failed, and how; see `channel.failure`."""
+        ...
 
 
 class Context:
     """The state of a plan under way; see the attributes."""
 
-    __slots__ = ("actor", "handed", "pid", "report", "root_fd", "stdio", "target_pidfd", "turn")
+    __slots__ = ("actor", "handed", "pid", "reports", "root_fd", "stdio", "target_pidfd", "turn")
 
-    def __init__(self, actor: str, report: socket.socket, stdio: tuple[int, int, int]) -> None:
+    def __init__(self, actor: str, reports: Reports, stdio: tuple[int, int, int]) -> None:
         self.actor = actor
         """OUTSIDE or INIT."""
         self.pid = 0
         """The container's first process, once it is made, as the outside sees it."""
-        self.report = report
-        """Leads to the monitor; see `channel`."""
+        self.reports = reports
         self.turn: socket.socket | None = None
         """Leads to the other actor, where there are two."""
         self.stdio = stdio

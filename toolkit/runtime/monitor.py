@@ -1,11 +1,12 @@
 """The monitor: parent and reaper of one container's init, owner of its stdio, log and exit status.
 
-It is there before the container is, does nothing while the starter works, takes
-over what the starter hands it, and at the end writes the exit record to disk
-before anything else.  It needs nobody: whoever asked may go away.
+It is there before the container is, does nothing while the worker works, keeps
+what it is handed, and at the end writes the exit record to disk before anything
+else.  It needs nobody: whoever asked may go away.
 
-Invariant: until the container ends it runs next to no code.  It lives as long
-as the container, and every page that Python touches is memory that it costs.
+Invariant: until the container ends, or writes something, a monitor runs next to
+no code.  It lives as long as the container, and every page that Python touches
+is memory that it costs.  `serve` is written for that.
 """
 
 import json
@@ -13,120 +14,156 @@ import os
 import select
 import socket
 import struct
-from _socket import AF_UNIX, SOCK_SEQPACKET
+import time
+from _socket import AF_UNIX, MSG_CMSG_CLOEXEC, SOCK_SEQPACKET
 from _socket import socket as RawSocket  # noqa: N812 - the class under the standard library's own
-from typing import NamedTuple
 
 from toolkit.core import clock
-from toolkit.runtime import frames, remains
+from toolkit.linux import file, namespace
+from toolkit.runtime import channel, frames, handover, remains, starter
+from toolkit.runtime.handover import Handover
 from toolkit.runtime.meeting import ExitRecord
 from toolkit.runtime.relay import Peer, Relay
 from toolkit.runtime.request import Request
+from toolkit.trace import Event
 
-STARTER_FD = 3
-"""The socket to the starter."""
-_TIME_BYTES = 30
-_MAX_REQUEST = 64 * 1024
+CHANNEL_FD = 4
+"""The socket to the worker."""
+POLLIN = select.POLLIN
+_MAX_PACKET = 128 * 1024
 _RIGHTS_SPACE = 64
 
 
-class Handover(NamedTuple):
-    """What a starter gives to the monitor; a descriptor is -1 where there is none."""
+def serve(pid: int, helper: int = 0) -> None:  # noqa: C901, PLR0912 - each call more would cost pages: see above
+    """Be the monitor of the process `pid`, until that has ended.
 
-    pid: int
-    pidfd: int
-    unused_pid: int
-    """The worker that was not used and has been killed: to be reaped; 0 if it is the init."""
-    lock_fd: int
-    """Holds the lock of the run directory: as long as it is held, this monitor lives."""
-    listener_fd: int
-    connection_fd: int
-    log_fd: int
-    stdin_fd: int
-    """A terminal's master carries all three."""
-    stdout_fd: int
-    stderr_fd: int
-    is_terminal: bool
-    takes_stdin: bool
-    stdin_once: bool
+    The two waits in here are where a monitor spends its life; one whose
+    container does nothing never gets past the second.
 
-    def send(self, monitor: socket.socket, started_at: str, request: bytes) -> None:
-        """Pass it on, with the request as it came: it is read again at the end."""
-        fds = [self[index] for index in (*_QUIET, *_WATCHED) if self[index] >= 0]
-        quiet_bytes = _FD_BYTES * sum(self[index] >= 0 for index in _QUIET)
-        socket.send_fds(monitor, [_LAYOUT.pack(quiet_bytes, *self), started_at.encode(), request], fds)
-
-    @classmethod
-    def decode(cls, data: bytes, rights: bytes) -> "tuple[Handover, str, bytes]":
-        """Return what was sent: itself, with the descriptors as they are called here, the time and the request."""
-        _quiet_bytes, *fields = _LAYOUT.unpack_from(data)
-        arrived = struct.iter_unpack("i", rights)
-        for index in (*_QUIET, *_WATCHED):
-            if fields[index] >= 0:
-                fields[index] = next(arrived)[0]
-                os.set_inheritable(fields[index], False)  # noqa: FBT003 - the standard library's own signature
-        rest = _LAYOUT.size + _TIME_BYTES
-        return cls(*fields), data[_LAYOUT.size : rest].decode(), data[rest:]
-
-
-_LAYOUT = struct.Struct("<B10i3?")
-_FD_BYTES = 4
-_QUIET = (3, 6)
-"""The fields of the lock and the log, on which nothing ever happens; they are sent first."""
-_WATCHED = (1, 4, 5, 7, 8, 9)
-
-
-def serve(starter_pid: int) -> None:
-    """Be the monitor of what the starter starts, until that has ended.
-
-    The two calls of poll in here are where a monitor spends its life.  One
-    whose container does nothing never gets past the first.
+    Args:
+        pid: the worker in reserve; 0: who it is will be told.
+        helper: a starter to be reaped when it has handed over.
     """
-    starter = RawSocket(AF_UNIX, SOCK_SEQPACKET, 0, STARTER_FD)
-    data, ancillary, _flags, _address = starter.recvmsg(_MAX_REQUEST, _RIGHTS_SPACE)
-    starter.recv(1)  # nothing but its end: the starter is gone
-    os.waitpid(starter_pid, 0)
-    if not data:
-        return  # the start has failed, and the starter has said so; its children die with us
-    rights = ancillary[0][2]
+    packets = RawSocket(AF_UNIX, SOCK_SEQPACKET, 0, CHANNEL_FD)
+    handed = rights = started = status = executing = terminal = kind = b""
+    while True:
+        data, ancillary, _flags, _address = packets.recvmsg(_MAX_PACKET, _RIGHTS_SPACE, MSG_CMSG_CLOEXEC)
+        kind = data[:1]
+        if kind == b"H":
+            handed, rights = data, ancillary[0][2]
+        elif kind == b"S":
+            started = data[1:]
+        elif kind == b"N":
+            status = data[1:]
+        elif kind == b"E":
+            executing = data
+        elif kind == b"T":
+            terminal = ancillary[0][2]
+        elif kind == b"P":
+            pid = int(data[1:])
+        else:
+            break
+    if helper:
+        os.waitpid(helper, 0)
+    if kind or not executing:
+        _serve_unusual(data, ancillary[0][2] if ancillary else b"", handed, pid)
+        return
+    (connection,) = struct.unpack_from("i", rights, handed[2])
+    if status:
+        os.rename(status + b".new", status)
+    if len(executing) > 1:
+        started = _exec_frame(executing) + started
+    try:
+        os.write(connection, started)
+    except BrokenPipeError:
+        pass  # whoever asked has left; the container stays
+    pidfd = os.pidfd_open(pid)
     poll = select.poll()
-    for (fd,) in struct.iter_unpack("i", rights[data[0] :]):
-        poll.register(fd, select.POLLIN)
+    poll.register(pidfd, POLLIN)
+    for (fd,) in struct.iter_unpack("i", rights[handed[1] :] + terminal):
+        poll.register(fd, POLLIN)
     poll.poll()
-    _wake(*Handover.decode(data, rights))
+    _wake(Handover.decode(handed, rights), terminal, pid, pidfd)
 
 
-def _wake(handover: Handover, started_at: str, request: bytes) -> None:
+def _exec_frame(executing: bytes) -> bytes:
+    """Return the event of an execve that has just worked, as a frame."""
+    event = Event.from_json(json.loads(executing[1:]))
+    if event.cost_ns == 0:
+        event = event._replace(cost_ns=time.monotonic_ns() - event.start_ns)
+    return frames.control({"event": "trace", "events": [event.to_json()]})
+
+
+def _serve_unusual(data: bytes, rights: bytes, handed: bytes, pid: int) -> None:
+    """Go on where the worker did not become the program."""
+    kind = data[:1]
+    if kind == handover.OUTSIDE:
+        os.waitpid(pid, 0)
+        _begin_outside(data[1:], list(struct.unpack(f"{len(rights) // 4}i", rights)))
+    elif kind == handover.FAILED:
+        os.waitpid(pid, 0)
+        _undo(json.loads(data[1:]), list(struct.unpack(f"{len(rights) // 4}i", rights)))
+    elif handed and pid:
+        os.waitpid(pid, 0)  # it was killed in the middle: so is what it had begun, by whoever finds the lock free
+
+
+def _begin_outside(request: bytes, fds: list[int]) -> None:
+    """Fork a starter, which makes the container's first process our child."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    own = file.open_file("/proc/self/ns/pid", os.O_RDONLY)
+    namespace.setns(own, namespace.CLONE_NEWPID)  # our children are born here again, not beside the worker
+    os.close(own)
+    helper = os.fork()
+    if helper == 0:
+        ours.close()
+        os.close(CHANNEL_FD)
+        starter.begin(request, fds, theirs)
+    theirs.close()
+    for fd in fds:
+        os.close(fd)
+    os.dup2(ours.fileno(), CHANNEL_FD, inheritable=False)
+    ours.close()
+    serve(0, helper)
+
+
+def _undo(document: channel.Message, fds: list[int]) -> None:
+    """Clear up after a start that failed, in the order of ownership; then tell why."""
+    request = Request.from_json(document["request"])
+    connection = socket.socket(fileno=fds[0])
+    remains.undo(request, channel.error_of(document["failed"]), fds[1] if len(fds) > 1 else -1, connection)
+
+
+def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int) -> None:
     """Something has happened: from here on carry bytes until the end."""
-    if handover.unused_pid:
-        os.waitpid(handover.unused_pid, 0)
-    relay = Relay(handover.log_fd, stdin_once=handover.stdin_once)
-    if handover.is_terminal:
-        relay.set_terminal(handover.stdin_fd)
+    relay = Relay(handed.log_fd, stdin_once=handed.stdin_once)
+    if terminal:
+        relay.set_terminal(struct.unpack("i", terminal)[0])
+    elif not handed.is_terminal:
+        relay.add_outputs(handed.stdout_fd, handed.stderr_fd)
+        relay.set_stdin(handed.stdin_fd)
+    if handed.listener_fd >= 0:
+        relay.listen(socket.socket(fileno=handed.listener_fd))
+    if handed.stays_attached:
+        connection = socket.socket(fileno=handed.connection_fd)
+        relay.add_peer(Peer(connection, output=True, stdin=handed.takes_stdin))
     else:
-        relay.add_outputs(handover.stdout_fd, handover.stderr_fd)
-        relay.set_stdin(handover.stdin_fd)
-    if handover.listener_fd >= 0:
-        relay.listen(socket.socket(fileno=handover.listener_fd))
-    if handover.connection_fd >= 0:
-        connection = socket.socket(fileno=handover.connection_fd)
-        relay.add_peer(Peer(connection, output=True, stdin=handover.takes_stdin))
-    relay.run(handover.pidfd)
-    _finish(relay, handover, started_at, request)
+        os.close(handed.connection_fd)
+    relay.run(pidfd)
+    _finish(relay, handed, pid)
 
 
-def _finish(relay: Relay, handover: Handover, started_at: str, request_bytes: bytes) -> None:
+def _finish(relay: Relay, handed: Handover, pid: int) -> None:
     """Record how the container ended, clear up after it, tell those who are attached."""
-    request = Request.from_json(json.loads(request_bytes))
-    code = os.waitstatus_to_exitcode(os.waitpid(handover.pid, 0)[1])
+    request = Request.from_json(json.loads(handed.request))
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     oom_killed = remains.was_oom_killed(request)
-    how = ExitRecord(code if code >= 0 else 128 - code, oom_killed, started_at, clock.now())
+    how = ExitRecord(code if code >= 0 else 128 - code, oom_killed, handed.started_at, clock.now())
     remains.record(request, how)
     remains.remove_cgroups(request)
     relay.close_log()
     remains.leave_run_dir(request)
-    if handover.lock_fd >= 0:
-        os.close(handover.lock_fd)  # all is done: what is left of a --rm container is for whoever takes the lock
+    if handed.lock_fd >= 0:
+        os.close(handed.lock_fd)  # all is done: what is left of a --rm container is for whoever takes the lock
     relay.say_goodbye(frames.control({"event": "exited"} | how._asdict()))
     if request.successor and not relay.has_peers:
         os.execv(request.successor[0], request.successor)  # noqa: S606 - the engine's own command

@@ -116,7 +116,7 @@ def _report_failure(exc: BaseException, index: int, context: Context, watcher: W
         sys.excepthook(type(exc), exc, exc.__traceback__)  # into the zygote's log: this is a bug
     try:
         watcher.flush()
-        channel.send(context.report, {"failed": channel.failure(exc, index)})
+        context.reports.failed(channel.failure(exc, index))
     except BrokenPipeError:
         pass  # the starter was killed: the monitor sees that, and this process goes with it
 
@@ -158,4 +158,4 @@ def _announce(step: Exec, index: int, context: Context, watcher: Watcher) -> Non
     """Tell the monitor that execve comes next: when it works nobody is left here to say so."""
     watcher.flush()
     event = Event("process.execve", step.calls()[-1], 0, "", time.monotonic_ns(), 0, os.getpid(), INIT, index)
-    channel.send(context.report, {"exec": event.to_json()})
+    context.reports.executing(event)

@@ -3,14 +3,36 @@
 import errno
 import json
 import os
+import socket
 import sys
 import time
 
+from toolkit.core import clock
+from toolkit.core.errors import EngineError
+from toolkit.runtime import channel, frames
 from toolkit.runtime.meeting import ATTACH_SOCKET, STATUS_FILE, ExitRecord
 from toolkit.runtime.request import Request
 
 _CGROUP_REMOVAL_TRIES = 200
 _CGROUP_REMOVAL_PAUSE_S = 0.005
+
+
+def undo(request: Request, exc: EngineError, lock_fd: int, connection: socket.socket) -> None:
+    """Clear up after a start that failed and whose processes are dead; then tell why it did.
+
+    Args:
+        request: what was to be started.
+        exc: why it was not.
+        lock_fd: the lock of the run directory, or -1.
+        connection: to whoever asked.
+    """
+    now = clock.now()
+    remove_cgroups(request)
+    record(request, ExitRecord(exc.exit_code, oom_killed=False, started_at=now, finished_at=now, error=str(exc)))
+    leave_run_dir(request)
+    if lock_fd >= 0:
+        os.close(lock_fd)
+    frames.tell(connection, {"event": "failed"} | channel.failure(exc, -1))
 
 
 def record(request: Request, how: ExitRecord) -> None:
@@ -73,10 +95,10 @@ def leave_run_dir(request: Request) -> None:
     run_dir = request.run_dir
     if not run_dir:
         return
-    for name in (ATTACH_SOCKET, STATUS_FILE):
+    for name in (ATTACH_SOCKET, STATUS_FILE, f"{STATUS_FILE}.new"):
         try:
             os.unlink(f"{run_dir}/{name}")
         except FileNotFoundError:
-            pass  # the start failed before it was made
+            pass  # the start failed before it was made, or had worked before it failed
     if not request.successor:
         os.rmdir(run_dir)

@@ -17,10 +17,12 @@ import socket
 import sys
 
 from toolkit.linux import process
-from toolkit.runtime import starter, stem
+from toolkit.runtime import stem, worker
 from toolkit.runtime.meeting import LISTENER_FD
 
 IDLE_S = 600
+_bare_signal = vars(signal)["_signal"].signal
+"""signal.signal without its enums, which would cost each monitor pages of its own."""
 
 
 def main() -> None:
@@ -39,7 +41,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process.set_name("zygote")
     for _again in range(16):  # until the interpreter has specialised the code it meets
-        starter.rehearse()
+        worker.rehearse()
     gc.collect()
     gc.disable()
     gc.freeze()  # keeps the pages that children share with us from being copied
@@ -58,7 +60,7 @@ def _keep_reserve(listener: socket.socket) -> None:
     if os.fork() == 0:
         os.close(taken)
         os.close(held)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _bare_signal(signal.SIGCHLD.value, 0)  # SIG_DFL
         try:
             stem.keep_ready(listener, token, zygote_lives)
         except BaseException as exc:  # noqa: BLE001 - the fork must not return into the zygote's loop

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from toolkit.core.errors import StartError
 from toolkit.linux import file, namespace, netdevice, process, procfs
-from toolkit.runtime.channel import send
 from toolkit.runtime.steps.base import INIT, OUTSIDE, step
 
 TYPE_CHECKING = False
@@ -40,7 +39,7 @@ class NewProcess(NamedTuple):
         os.close(pidfd)
         context.stay_outside(ours)
         context.pid = pid
-        send(context.report, {"pid": pid})
+        context.reports.born(pid)
 
 
 @step(

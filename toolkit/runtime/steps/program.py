@@ -8,7 +8,6 @@ from typing import NamedTuple
 from toolkit.core.errors import CommandNotExecutableError, CommandNotFoundError, StartError
 from toolkit.linux import file, mount, process, pty, rooted
 from toolkit.linux.flags import quoted
-from toolkit.runtime.channel import send
 from toolkit.runtime.steps.base import INIT, step
 
 TYPE_CHECKING = False
@@ -51,7 +50,7 @@ class OpenTerminal(NamedTuple):
         slave = file.open_file(f"{base}/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
         if self.rows and self.columns:
             pty.set_window_size(slave, self.rows, self.columns)
-        send(context.report, {"master": True}, (master,))
+        context.reports.master(master)
         os.close(master)
         if self.bind_console:
             self._bind_console(context.root_fd, f"{base}/dev/pts/{number}")

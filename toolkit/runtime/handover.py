@@ -1,0 +1,164 @@
+"""What a monitor is told by whoever starts its container: packets of one kind byte and a body, with descriptors.
+
+    HANDOVER   all that the monitor will need once the program runs
+    STARTED    the frame that says to whoever asked that the program runs
+    STATUS     path of the status file, which lies beside it already, under its name with .new
+    TERMINAL   the master end of the program's terminal
+    EXECUTING  execve comes next; the end of the stream then says that it worked
+    FAILED     the start has failed: undo it
+    OUTSIDE    the plan needs someone who stays outside: begin again with one
+    PROCESS    the container's first process, where a starter has made it: its pid
+
+The body of a HANDOVER is laid out so that the monitor can use it without
+running much code: see `monitor`.
+"""
+
+import array
+import json
+import os
+import socket
+import struct
+from typing import NamedTuple
+
+from toolkit.core import clock
+from toolkit.linux import lock, procfs
+from toolkit.runtime import frames
+from toolkit.runtime.context import NO_STDIO
+from toolkit.runtime.meeting import ATTACH_SOCKET, STATUS_FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.runtime.request import Request
+
+HANDOVER, TERMINAL, EXECUTING, FAILED, OUTSIDE, PROCESS = b"H", b"T", b"E", b"F", b"O", b"P"
+STARTED, STATUS = b"S", b"N"
+
+_LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_QUIET = ("lock_fd", "log_fd")
+"""Descriptors on which nothing ever happens; they are sent first, and the connection after them."""
+_WATCHED = ("connection_fd", "listener_fd", "stdin_fd", "stdout_fd", "stderr_fd")
+_LAYOUT = struct.Struct("<cBB7i5?")
+"""The kind, how many bytes of the descriptors are of quiet ones, at which byte the connection is, then the fields."""
+_FD_BYTES = 4
+_TIME_BYTES = 30
+
+
+def send(monitor: socket.socket, kind: bytes, body: bytes = b"", fds: "tuple[int, ...]" = ()) -> None:
+    """Send one packet."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    monitor.sendmsg([kind, body], rights)
+
+
+class Handover(NamedTuple):
+    """What the monitor needs while the program runs; a descriptor is -1 where there is none."""
+
+    lock_fd: int
+    """Holds the lock of the run directory: as long as it is held, the monitor lives."""
+    log_fd: int
+    connection_fd: int
+    listener_fd: int
+    stdin_fd: int
+    stdout_fd: int
+    stderr_fd: int
+    is_terminal: bool
+    takes_stdin: bool
+    stdin_once: bool
+    stays_attached: bool
+    """Whoever asked is attached from the beginning."""
+    is_traced: bool
+    started_at: str
+    run_dir: str
+    """Where the status file is to appear; empty: nowhere."""
+    request: bytes
+    """As it came: it is read again at the end."""
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """The descriptors that there are, as they are sent."""
+        return tuple(fd for name in (*_QUIET, *_WATCHED) if (fd := getattr(self, name)) >= 0)
+
+    def send(self, monitor: socket.socket) -> None:
+        """Pass it on."""
+        before = _FD_BYTES * sum(getattr(self, name) >= 0 for name in _QUIET)
+        quiet = before if self.stays_attached else before + _FD_BYTES
+        head = _LAYOUT.pack(HANDOVER, quiet, before, *self[:12])
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", self.fds))]
+        monitor.sendmsg([head, self.started_at.encode(), self.request], rights)
+
+    def announce(self, monitor: socket.socket, pid: int) -> None:
+        """Give the monitor what it needs to tell that the program runs, as `pid`, once it does."""
+        started = {"event": "started", "pid": pid, "started_at": self.started_at}
+        send(monitor, STARTED, frames.control(started))
+        if self.run_dir:
+            path = f"{self.run_dir}/{STATUS_FILE}"
+            with open(f"{path}.new", "w") as file:
+                json.dump({"pid": pid, "monitor": procfs.parent("self"), "started_at": self.started_at}, file)
+            send(monitor, STATUS, path.encode())
+
+    @classmethod
+    def decode(cls, data: bytes, rights: bytes) -> "Handover":
+        """Return what was sent, with the descriptors as they are called here."""
+        _kind, _quiet, _before, *fields = _LAYOUT.unpack_from(data)
+        arrived = struct.iter_unpack("i", rights)
+        for index in range(len(_QUIET) + len(_WATCHED)):
+            if fields[index] >= 0:
+                fields[index] = next(arrived)[0]
+        rest = _LAYOUT.size + _TIME_BYTES
+        return cls._make([*fields, data[_LAYOUT.size : rest].decode(), "", data[rest:]])
+
+
+def prepare(
+    request: "Request", request_bytes: bytes, connection: socket.socket, lock_fd: int
+) -> tuple[Handover, tuple[int, int, int]]:
+    """Make pipes, socket and log; return what the monitor gets and what becomes the program's stdio.
+
+    Args:
+        request: what is to be started.
+        request_bytes: the same as it came.
+        connection: to whoever asked.
+        lock_fd: the locked run directory.
+    """
+    stdio, ours = (NO_STDIO, NO_STDIO) if request.tty else _make_pipes(request)
+    made = Handover(
+        lock_fd=lock_fd,
+        log_fd=os.open(request.log, _LOG_FLAGS, 0o640) if request.log else -1,
+        listener_fd=_listen(request.run_dir) if request.run_dir else -1,
+        connection_fd=connection.fileno(),
+        stdin_fd=ours[0],
+        stdout_fd=ours[1],
+        stderr_fd=ours[2],
+        is_terminal=request.tty,
+        takes_stdin=request.stdin,
+        stdin_once=request.stdin_once,
+        stays_attached=request.foreground,
+        is_traced=request.trace,
+        started_at=clock.now(),
+        run_dir=request.run_dir,
+        request=request_bytes,
+    )
+    return made, stdio
+
+
+def _make_pipes(request: "Request") -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Return the program's ends of stdin, stdout and stderr, and the monitor's."""
+    read_out, write_out = os.pipe()
+    read_err, write_err = os.pipe()
+    read_in, write_in = os.pipe() if request.stdin else (os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC), -1)
+    return (read_in, write_out, write_err), (write_in, read_out, read_err)
+
+
+def _listen(run_dir: str) -> int:
+    """Listen in a directory whose path may be too long for a socket address; return the socket."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    directory = lock.open_directory(run_dir)
+    try:
+        listener.bind(f"/proc/self/fd/{directory}/{ATTACH_SOCKET}")
+    finally:
+        os.close(directory)
+    listener.listen(16)
+    return listener.detach()
+
+
+def undo_order(request: bytes, message: "dict[str, object]") -> bytes:
+    """Return the body of a FAILED packet: what was asked for, and why it came to nothing."""
+    return json.dumps({"request": json.loads(request), "failed": message}).encode()

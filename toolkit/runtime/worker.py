@@ -1,0 +1,166 @@
+"""The worker: waits in reserve, takes a request, and becomes the container's program.
+
+It is born in a new pid namespace, as most plans begin, so it can do all the
+rest by itself.  What the monitor needs it makes and hands over before it shuts
+itself in.  A plan that needs someone outside it gives back.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import time
+from typing import NoReturn
+
+from toolkit.linux import process, procfs
+from toolkit.linux.namespace import CLONE_NEWNS, CLONE_NEWPID
+from toolkit.runtime import channel, frames, handover, steps
+from toolkit.runtime.context import Context
+from toolkit.runtime.perform import Watcher, be_init
+from toolkit.runtime.request import Request
+from toolkit.trace import Event, Recorder
+from toolkit.trace.recorder import set_current
+
+
+class ToMonitor:
+    """The worker's reports: they go to the monitor, whose child it is."""
+
+    def __init__(self, monitor: socket.socket, connection: socket.socket, lock_fd: int, request: bytes) -> None:
+        self._monitor = monitor
+        self._is_traced = False
+        self._connection_fd = connection.fileno()
+        self._lock_fd = lock_fd
+        self._request = request
+
+    def trace(self) -> None:
+        """Report events, too."""
+        self._is_traced = True
+
+    def born(self, pid: int) -> None:
+        """Never called: this process is the one that is born."""
+
+    def master(self, fd: int) -> None:
+        """Give the terminal's master to the monitor."""
+        handover.send(self._monitor, handover.TERMINAL, b"", (fd,))
+
+    def executing(self, event: Event) -> None:
+        """Say that execve comes next."""
+        body = json.dumps(event.to_json()).encode() if self._is_traced else b""
+        handover.send(self._monitor, handover.EXECUTING, body)
+
+    def failed(self, message: channel.Message) -> None:
+        """Have the monitor undo what this start has begun."""
+        handover.send(self._monitor, handover.FAILED, handover.undo_order(self._request, message), self.fds)
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """The connection, and the lock where there is one."""
+        return (self._connection_fd, self._lock_fd) if self._lock_fd >= 0 else (self._connection_fd,)
+
+
+def work(
+    monitor: socket.socket, listener: socket.socket, token: int, zygote_lives: int, birth_ns: tuple[int, int]
+) -> NoReturn:
+    """Get warm, wait for a request, carry out its plan.
+
+    Args:
+        monitor: the way to it.
+        listener: where the request comes from.
+        token: to close as soon as it has come, so that the zygote makes the next pair.
+        zygote_lives: readable when the zygote is gone; then nobody is waited for any more.
+        birth_ns: CLOCK_MONOTONIC before the two calls that made this process, and between them.
+    """
+    born_ns = time.monotonic_ns()
+    process.set_parent_death_signal(signal.SIGKILL)
+    rehearse()
+    connection = _accept(listener, zygote_lives)
+    os.close(token)
+    os.close(zygote_lives)
+    listener.close()
+    head, fds, _flags, _address = socket.recv_fds(connection, frames.HEADER.size, 1)
+    lock_fd = fds[0] if fds else -1
+    if lock_fd >= 0:
+        os.set_inheritable(lock_fd, False)  # noqa: FBT003 - the standard library's own signature
+    received = frames.rest_of_frame(connection, head)
+    if received is None:
+        os._exit(0)  # whoever connected has changed its mind
+    request = Request.from_json(json.loads(received[1]))
+    reports = ToMonitor(monitor, connection, lock_fd, received[1])
+    if not request.uses_reserve:
+        handover.send(monitor, handover.OUTSIDE, received[1], reports.fds)
+        os._exit(0)
+    pid = int(os.readlink("/proc/self"))
+    made, stdio = handover.prepare(request, received[1], connection, lock_fd)
+    made.send(monitor)
+    made.announce(monitor, pid)
+    if request.trace:
+        reports.trace()
+        _record_birth(pid, (*birth_ns, born_ns))
+    plan_frame = frames.read_exactly_one(connection)
+    if plan_frame is None:
+        os._exit(1)
+    plan = steps.from_json(json.loads(plan_frame[1])["plan"])
+    be_init(plan, 1, Context(steps.INIT, reports, stdio), Watcher(connection, is_gated=False))
+
+
+def _record_birth(pid: int, moments_ns: tuple[int, int, int]) -> None:
+    """Begin the record with the calls that made this process, before anyone asked for it."""
+    before, between, born = moments_ns
+    monitor = procfs.parent("self")
+    calls = (("unshare(CLONE_NEWPID)", 0, before, between), (_FORK, pid, between, born))
+    recorder = Recorder(steps.INIT)
+    recorder.events = [
+        Event("namespace.clone", call, result, "", start, end - start, monitor, steps.OUTSIDE, 0)
+        for call, result, start, end in calls
+    ]
+    set_current(recorder)
+
+
+_FORK = "clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD)"
+"""os.fork, as strace prints the C library's."""
+
+
+def _accept(listener: socket.socket, zygote_lives: int) -> socket.socket:
+    poll = select.poll()
+    poll.register(listener.fileno(), select.POLLIN)
+    poll.register(zygote_lives, select.POLLIN)
+    while True:
+        ready = dict(poll.poll())
+        if listener.fileno() in ready:
+            try:
+                return listener.accept()[0]
+            except BlockingIOError:
+                continue  # a newer pair has taken it
+        os._exit(0)  # and the monitor with us
+
+
+_EXAMPLE: tuple[steps.Step, ...] = (
+    steps.NewProcess(CLONE_NEWPID),
+    steps.CreateCgroup(("/sys/fs/cgroup/example",), (("/sys/fs/cgroup/example/pids.max", "10"),)),
+    steps.JoinCgroup(("/sys/fs/cgroup/example/cgroup.procs",)),
+    steps.Unshare(CLONE_NEWNS),
+    steps.SetHostname("example"),
+    steps.MountOverlay(("/lower",), "/upper", "/work", (), "/mnt"),
+    steps.MountFilesystem("/proc", "proc", "proc", 0, ""),
+    steps.MakeDevices((("/dev/null", "c", 1, 3, 0o666, 0, 0),)),
+    steps.ReadonlyPath("/proc/sys"),
+    steps.MaskPath("/proc/kcore"),
+    steps.PivotRoot(),
+    steps.BoundCapabilities(0),
+    steps.SetUser(0, 0, (), 0o022, keep_capabilities=False),
+    steps.SetCapabilities(0, 0, 0, 0),
+    steps.Exec(("true",), ("PATH=/bin",)),
+)
+_REHEARSAL = json.dumps({"plan": steps.to_json(_EXAMPLE)})
+
+
+def rehearse() -> None:
+    """Run the code that carries out a plan, as far as it changes nothing: decode it and write out its calls.
+
+    After a fork each page that Python writes to costs 3 us; this way that is
+    paid before anyone waits.
+    """
+    for step in steps.from_json(json.loads(_REHEARSAL)["plan"]):
+        step.calls()
+        steps.about(step)
