@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.child import in_child
 from toolkit.core.errors import InvalidError
+from toolkit.linux.bpf import attach_device_program
 from toolkit.linux.cgroup import detect, devices
 from toolkit.linux.cgroup.resources import Device, Resources
 
@@ -144,7 +145,7 @@ def test_v2_program_opens_only_what_is_allowed(name: str) -> None:
     """On a hybrid host too: the program belongs to the v2 directory, whatever v1 says."""
     hierarchy = detect()
     hierarchy.create(name)
-    devices.attach(hierarchy.path(name), devices.program(OPEN_NULL_ONLY["devices"]))
+    attach_device_program(hierarchy.path(name), devices.program(OPEN_NULL_ONLY["devices"]))
     assert try_devices(name) == ["0", "0", "EPERM", "EPERM"]
 
 
@@ -153,5 +154,5 @@ def test_v2_program_tells_reading_from_writing(name: str) -> None:
     hierarchy = detect()
     hierarchy.create(name)
     rules = [DENY_ALL, *(Device(allow=True, type="c", major=1, minor=minor, access="r") for minor in (3, 5))]
-    devices.attach(hierarchy.path(name), devices.program(rules))
+    attach_device_program(hierarchy.path(name), devices.program(rules))
     assert try_devices(name) == ["0", "EPERM", "0", "EPERM"]

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from tests.support.child import ChildError, in_child
 from toolkit.core.errors import SyscallError
 from toolkit.linux import namespace as ns
+from toolkit.linux.bpf import load_device_program
 from toolkit.linux.cgroup import devices
 from toolkit.linux.mount import MS_PRIVATE, MS_REC, mount
 
@@ -112,7 +113,7 @@ def _loop() -> str:
 
 def _bpf() -> str:
     """Load the smallest program that may be put on a cgroup: one that allows everything."""
-    return _tried(lambda: os.close(devices._load(devices.program([{"allow": True}]))), 0)
+    return _tried(lambda: os.close(load_device_program(devices.program([{"allow": True}]))), 0)
 
 
 def _ia32() -> str:

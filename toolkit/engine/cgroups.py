@@ -1,5 +1,6 @@
 """Where a container's cgroups are on this host, in the runtime's terms."""
 
+import binascii
 import os
 
 from toolkit.linux import cgroup
@@ -36,9 +37,16 @@ class Cgroups:
         return Cgroup(
             directories=directories,
             writes=self._cpuset_writes(directories) + tuple(self._hierarchy.writes(name, resources)),
+            device_program=self._device_program(name, resources),
             join_files=tuple(f"{directory}/{self._join_file(directory)}" for directory in directories),
             mounts=tuple(self._mounts(name, directories)),
         )
+
+    def _device_program(self, name: str, resources: "Resources") -> tuple[str, str]:
+        code = self._hierarchy.device_program(resources)
+        if not code:
+            return ("", "")
+        return self._hierarchy.path(name), binascii.b2a_base64(code, newline=False).decode()
 
     def directories(self, ident: str, resources: "Resources") -> tuple[str, ...]:
         """Return the directories that are the container's."""

@@ -35,6 +35,8 @@ class Cgroup(NamedTuple):
     """To make, parents first."""
     writes: tuple[tuple[str, str], ...] = ()
     """Limits: file and value."""
+    device_program: tuple[str, str] = ("", "")
+    """On v2: the directory, and the program in base64 that holds the device rules."""
     join_files: tuple[str, ...] = ()
     """Where init writes "0" to get in."""
     mounts: tuple[tuple[str, str, str], ...] = ()
@@ -185,6 +187,8 @@ def _begin(config: "spec.Config", cgroup: Cgroup, wanted: dict[str, str]) -> "It
     yield steps.NewProcess(namespace.CLONE_NEWPID if wanted.get("pid") == "" else 0)
     if cgroup.directories:
         yield steps.CreateCgroup(cgroup.directories, cgroup.writes)
+        if cgroup.device_program[1]:
+            yield steps.LimitDevices(*cgroup.device_program)
         yield steps.JoinCgroup(cgroup.join_files)
     flags = sum(namespace.KINDS[kind] for kind in ("mnt", "net", "ipc", "uts") if wanted.get(kind) == "")
     if flags:
@@ -204,6 +208,8 @@ def _begin_in_user_namespace(
     yield from _before_birth(config, wanted)
     if cgroup.directories:
         yield steps.CreateCgroup(cgroup.directories, cgroup.writes, steps.OUTSIDE)
+        if cgroup.device_program[1]:
+            yield steps.LimitDevices(*cgroup.device_program, steps.OUTSIDE)
     yield steps.NewProcess(sum(namespace.KINDS[kind] for kind in _CLONE_ORDER if wanted.get(kind) == ""))
     yield steps.WriteIdMaps(_id_map(linux.get("uidMappings", [])), _id_map(linux.get("gidMappings", [])))
     if overlay is not None:

@@ -18,6 +18,18 @@ their controllers handed down.
     devices.py    who may open which device: rules, and the BPF program for v2
 """
 
-from toolkit.linux.cgroup.hierarchy import Hierarchy, detect
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.linux.cgroup.hierarchy import Hierarchy, detect
 
 __all__ = ["Hierarchy", "detect"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the hierarchy when it is asked for: those that only need one file of this package stay small."""
+    if name in __all__:
+        from toolkit.linux.cgroup import hierarchy
+
+        return getattr(hierarchy, name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

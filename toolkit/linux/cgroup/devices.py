@@ -2,22 +2,17 @@
 
 Version 1 has a controller for it, whose files take the rules as they are.
 Version 2 has none: a BPF program on the group's directory answers each open
-and mknod.  `effective` computes for it what v1's kernel code would have kept.
+and mknod (toolkit.linux.bpf puts it there).  `effective` computes for it what v1's kernel code would have kept.
 
 See Also:
     Documentation/admin-guide/cgroup-v1/devices.rst; "Device controller" in
-    cgroup-v2.rst; runc, libcontainer/cgroups/devices; bpf(2)
+    cgroup-v2.rst; runc, libcontainer/cgroups/devices
 """
 
-import ctypes
-import errno
-import os
 import struct
 from typing import NamedTuple
 
 from toolkit.core.errors import InvalidError
-from toolkit.linux.libc import syscall
-from toolkit.trace import span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,65 +122,3 @@ def _exception(key: tuple[str, int, int], access: int, *, allow: bool) -> list[_
 
 def _verdict(*, allow: bool) -> list[_Instruction]:
     return [(_MOV32, 0, 0, int(allow)), (_EXIT, 0, 0, 0)]
-
-
-# The deeds
-
-_PROG_LOAD, _PROG_ATTACH = 5, 8
-_PROG_TYPE_CGROUP_DEVICE = 15
-_ATTACH_TYPE_CGROUP_DEVICE = 6
-_ALLOW_MULTI = 2
-_HINTS = {
-    errno.EPERM: "run as root, with CAP_SYS_ADMIN (or CAP_BPF and CAP_NET_ADMIN) in the host's user namespace",
-    errno.EINVAL: "the kernel was built without CONFIG_CGROUP_BPF",
-    errno.ENOSYS: "the kernel was built without CONFIG_BPF_SYSCALL",
-}
-
-
-def attach(directory: str, code: bytes) -> None:
-    """Have the kernel ask the program whenever a process of the group opens or makes a device.
-
-    Programs of the groups above are asked too, and each must allow.  The
-    program lives as long as the group does.
-
-    Args:
-        directory: the group's directory in v2.
-        code: what `program` returned.
-
-    Raises:
-        SyscallError: EPERM without the right to load programs.
-
-    See Also:
-        BPF_PROG_LOAD and BPF_PROG_ATTACH in bpf(2)
-    """
-    fd = _load(code)
-    try:
-        group = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            call = (
-                f"bpf(BPF_PROG_ATTACH, {{target_fd={group}<{directory}>, attach_bpf_fd={fd}, "
-                "attach_type=BPF_CGROUP_DEVICE, attach_flags=BPF_F_ALLOW_MULTI}, 16)"
-            )
-            attr = struct.pack("=IIII", group, fd, _ATTACH_TYPE_CGROUP_DEVICE, _ALLOW_MULTI)
-            with span("cgroup.devices", call, _HINTS):
-                syscall("bpf", _PROG_ATTACH, attr, len(attr))
-        finally:
-            os.close(group)
-    finally:
-        os.close(fd)
-
-
-def _load(code: bytes) -> int:
-    instructions, license_name = ctypes.c_char_p(code), ctypes.c_char_p(b"Apache-2.0")
-    count = len(code) // 8
-    attr = struct.pack("=IIQQ8x16x", _PROG_TYPE_CGROUP_DEVICE, count, _address(instructions), _address(license_name))
-    call = (
-        f"bpf(BPF_PROG_LOAD, {{prog_type=BPF_PROG_TYPE_CGROUP_DEVICE, insn_cnt={count}, insns=0x0, "
-        f'license="Apache-2.0"}}, {len(attr)})'
-    )
-    with span("cgroup.devices", call, _HINTS) as loading:
-        return loading.returns(syscall("bpf", _PROG_LOAD, attr, len(attr)))
-
-
-def _address(pointer: ctypes.c_char_p) -> int:
-    return ctypes.c_void_p.from_buffer(pointer).value or 0

@@ -213,9 +213,9 @@ class Hierarchy(NamedTuple):
     def limit_devices(self, name: str, resources: "Resources") -> None:
         """Put the program of `device_program`, if there is one, on the group's v2 directory."""
         if code := self.device_program(resources):
-            from toolkit.linux.cgroup import devices
+            from toolkit.linux.bpf import attach_device_program
 
-            devices.attach(self.path(name), code)
+            attach_device_program(self.path(name), code)
 
     def present(self, name: str) -> list[str]:
         """Return the directories of the group that exist."""

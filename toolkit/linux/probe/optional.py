@@ -5,6 +5,7 @@ import fcntl
 import os
 
 from toolkit.linux import capability, mount, namespace, process
+from toolkit.linux.bpf import attach_device_program
 from toolkit.linux.cgroup import devices, files
 from toolkit.linux.cgroup.hierarchy import detect
 from toolkit.linux.libc import syscall
@@ -144,7 +145,7 @@ def _devices(hierarchy: "Hierarchy") -> str:
         return _write_in_own_group(hierarchy, "devices", "devices.deny", "a")
     path = _own_group(hierarchy, "")
     try:
-        devices.attach(path, devices.program([{"allow": False}]))
+        attach_device_program(path, devices.program([{"allow": False}]))
     finally:
         files.remove(path)
     return "bpf(BPF_PROG_ATTACH, {attach_type=BPF_CGROUP_DEVICE}) = 0"

@@ -1,7 +1,7 @@
 """The steps that plans are made of, one module for each concern."""
 
 from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, from_json, to_json
-from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup
+from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices
 from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, SetOomScore, SetRlimits, SetUser
 from toolkit.runtime.steps.namespaces import (
     BecomeNamespaceRoot,
@@ -60,6 +60,7 @@ __all__ = [
     "JoinForChildren",
     "JoinKeyring",
     "JoinNamespace",
+    "LimitDevices",
     "LinkDevices",
     "LoadSeccomp",
     "LoopbackUp",

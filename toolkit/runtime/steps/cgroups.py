@@ -2,9 +2,10 @@
 
 import errno
 import os
+from binascii import a2b_base64
 from typing import NamedTuple
 
-from toolkit.linux import file
+from toolkit.linux import bpf, file
 from toolkit.linux.flags import quoted
 from toolkit.runtime.steps.base import INIT, step
 from toolkit.trace import span
@@ -42,6 +43,28 @@ def _make(directory: str) -> None:
             os.mkdir(directory, 0o755)
         except FileExistsError:
             pass  # left by a start that was killed: its limits are written anew
+
+
+@step(
+    INIT,
+    "cgroup",
+    why="cgroup v2 has no list of devices: a small program in the kernel answers each open, so no disk is reached.",
+    see="Device controller in cgroup-v2.rst; bpf(2)",
+)
+class LimitDevices(NamedTuple):
+    """Put the program that decides about devices on the container's cgroup."""
+
+    directory: str
+    program: str
+    """eBPF, in base64."""
+    actor: str = ""
+    """As CreateCgroup's."""
+
+    def calls(self) -> tuple[str, ...]:
+        return bpf.attach_device_program_text(self.directory, len(a2b_base64(self.program)))
+
+    def apply(self, context: "Context") -> None:
+        bpf.attach_device_program(self.directory, a2b_base64(self.program))
 
 
 @step(
