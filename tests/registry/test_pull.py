@@ -21,6 +21,7 @@ from toolkit.core.errors import (
     IntegrityError,
     InvalidError,
     NotFoundError,
+    StorageFullError,
     UnauthorizedError,
     UnreachableError,
     UnsupportedError,
@@ -29,6 +30,7 @@ from toolkit.core.state import State
 from toolkit.image.images import ImageRecord, Images
 from toolkit.image.manifest import DOCKER_SCHEMA1_SIGNED
 from toolkit.image.reference import parse_reference
+from toolkit.linux.mount import MS_REMOUNT, mount, umount
 from toolkit.registry import endpoint
 from toolkit.registry.client import pull
 from toolkit.registry.client import push as push_back
@@ -527,3 +529,30 @@ def test_push_of_an_unknown_name_says_so(images: Images) -> None:
 def test_push_to_a_digest_is_refused(images: Images) -> None:
     with pytest.raises(InvalidError, match="cannot push to a digest"):
         push_back(parse_reference(f"127.0.0.1:1/a/b@{sha256(b'')}"), images)
+
+
+# A disk that is too small
+
+
+@pytest.mark.needs("tmpfs")
+@pytest.mark.parametrize("megabytes", [1, 6])
+def test_full_disk_is_one_line_and_the_pull_goes_on_with_more_space(
+    server: Server, engine_root: EngineRoot, megabytes: int
+) -> None:
+    """With one megabyte the blobs do not fit, with six the layers do not."""
+    image = make_image({"a": bytes(range(256)) * 20_000}, {"b": os.urandom(3_000_000)}, compression="gzip")
+    push(server.address, "a/b", "latest", image)
+    os.makedirs(root := f"{engine_root.root}/small")
+    mount("tmpfs", root, "tmpfs", 0, f"size={megabytes}m")
+    try:
+        with closing(State(f"{engine_root.root}/state.db")) as state:
+            images = Images.open(root, state)
+            with pytest.raises(
+                StorageFullError, match=r"no space left on the device that holds the .*; free some space"
+            ):
+                fetch(f"{server.address}/a/b", images)
+            assert nothing_remains(images)
+            mount("tmpfs", root, "tmpfs", MS_REMOUNT, "size=64m")
+            assert fetch(f"{server.address}/a/b", images).id == image.config_digest
+    finally:
+        umount(root)

@@ -9,6 +9,7 @@ like its own.
 
 import contextvars
 import threading
+import time
 from queue import Empty, SimpleQueue
 
 TYPE_CHECKING = False
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from toolkit.registry.transport import Transport
 
-_JOIN_TIMEOUT_S = 5.0
+_JOIN_TIMEOUT_S = 1.0
 
 
 class Crew:
@@ -46,8 +47,10 @@ class Crew:
     def __exit__(self, kind: object, *_exc: object) -> None:
         if kind is not None:
             self._stop()
+        deadline_s = time.monotonic() + _JOIN_TIMEOUT_S
         for thread in self._threads:
-            thread.join(_JOIN_TIMEOUT_S)  # one that waits for a connection ends on its own, a little later
+            # One that waits for a connection or for another process's lock ends on its own, a little later.
+            thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def finished(self) -> "Iterator[int]":
         """Yield the index of each job as it ends.
