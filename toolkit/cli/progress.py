@@ -3,6 +3,8 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
+from toolkit.core.units import format_bytes
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from toolkit.registry.progress import Progress
 
 _MOVING = ("Downloading", "Extracting", "Pushing")
+_DONE = ("Pull complete", "Already exists", "Pushed", "Layer already exists")
 
 
 class PlainProgress:
@@ -43,15 +46,13 @@ class BarProgress:
     def __init__(self, stream: Any) -> None:
         """Draw on the terminal `stream`."""
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
         self._rich = RichProgress(
-            TextColumn("{task.fields[layer]}:"),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=40),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            TextColumn("{task.fields[layer]}: {task.description}", markup=False),
+            BarColumn(bar_width=30, complete_style="cyan", finished_style="green"),
+            TextColumn("{task.fields[amount]}", markup=False),
             console=Console(file=stream),
         )
         self._tasks: dict[str, Any] = {}
@@ -70,14 +71,12 @@ class BarProgress:
             return
         task = self._tasks.get(progress.layer)
         if task is None:
-            task = self._tasks[progress.layer] = self._rich.add_task("", total=None, layer=progress.layer)
-        is_moving = progress.status in _MOVING
-        self._rich.update(
-            task,
-            description=progress.status,
-            completed=progress.current if is_moving else None,
-            total=progress.total if is_moving and progress.total else None,
-        )
+            task = self._tasks[progress.layer] = self._rich.add_task("", total=1, layer=progress.layer, amount="")
+        done, total = progress.current, progress.total
+        if progress.status not in _MOVING:
+            done, total = int(progress.status in _DONE), 1
+        amount = f"{format_bytes(done)}/{format_bytes(total)}" if progress.status in _MOVING and total else ""
+        self._rich.update(task, description=progress.status, completed=done, total=total or None, amount=amount)
 
 
 def progress_for(session: "Session", *, to_stderr: bool) -> "AbstractContextManager[Callable[[Progress], None]]":
