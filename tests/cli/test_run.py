@@ -201,6 +201,35 @@ def test_sysctl_of_its_own_network(shell: Shell) -> None:
     assert shell.out("run", "--rm", "--sysctl", "net.ipv4.ip_forward=0", "lab", *read) == "0"
 
 
+def test_groups_domain_and_oom_score(shell: Shell) -> None:
+    words = ["--group-add", "4321", "--domainname", "lab.test", "--oom-score-adj", "77"]
+    script = "id -G; cat /proc/sys/kernel/domainname /proc/self/oom_score_adj"
+    groups, domain, score = shell.out("run", "--rm", *words, "lab", "sh", "-c", script).splitlines()
+    assert "4321" in groups.split()
+    assert (domain, score) == ("lab.test", "77")
+
+
+@pytest.mark.needs("cgroup:cpuset")
+def test_cpuset(shell: Shell) -> None:
+    text = shell.out("run", "--rm", "--cpuset-cpus", "0", "--cpuset-mems", "0", "lab", "cat", "/proc/self/status")
+    lists = dict(line.split(":\t") for line in text.splitlines() if "allowed_list" in line)
+    assert lists == {"Cpus_allowed_list": "0", "Mems_allowed_list": "0"}
+
+
+@pytest.mark.needs("userns")
+def test_user_namespace_of_its_own(shell: Shell) -> None:
+    text = shell.out("run", "--rm", "--userns", "private", "lab", "sh", "-c", "id -u; cat /proc/self/uid_map")
+    user, row = text.splitlines()
+    assert user == "0"
+    assert row.split()[:2] == ["0", "100000"]
+
+
+def test_clocks_of_its_own(shell: Shell) -> None:
+    ahead_s = float(shell.out("run", "--rm", "--boottime", "1000000", "lab", "cut", "-d ", "-f1", "/proc/uptime"))
+    here_s = float(pathlib.Path("/proc/uptime").read_text().split()[0])
+    assert 999_000 < ahead_s - here_s < 1_001_000
+
+
 def test_labels_and_cidfile(shell: Shell, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "cid"
     ident = shell.out("run", "-d", "-l", "a=b", "--cidfile", str(path), "lab", "sleep", "60")
