@@ -271,6 +271,19 @@ def test_prune_of_all_spares_images_in_use(images: Images, add: Add) -> None:
     assert [record.id for record in images.list()] == [used.id]
 
 
+def test_half_fetched_blob_survives_a_removal_and_not_a_prune(images: Images, add: Add) -> None:
+    add({"a": b""}, names=["x"])
+    digest = digest_of(b"0123456789")
+    with images.content.ingest(digest, 10) as ingest:
+        ingest.write(b"01234")
+    images.remove("x")
+    with images.content.ingest(digest, 10) as ingest:
+        assert ingest.offset == 5
+    assert images.prune().reclaimed_bytes == 5
+    with images.content.ingest(digest, 10) as ingest:
+        assert ingest.offset == 0
+
+
 # Several at once
 
 

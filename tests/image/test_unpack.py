@@ -266,6 +266,19 @@ def test_whiteout_of_a_directory_that_the_layer_has_makes_it_opaque(
     assert is_opaque(root / "x")
 
 
+@pytest.mark.parametrize("opaque_first", [True, False])
+def test_whiteout_in_an_opaque_directory_is_left_out(root: Path, *, opaque_first: bool) -> None:
+    members = [member("d/.wh..wh..opq"), member("d/e/.wh.x"), member("d/.wh.y")]
+    unpack(make_tar(member("d/z"), *(members if opaque_first else reversed(members))), root)
+    assert sorted(walk(root)) == ["d", "d/e", "d/z"]
+
+
+def test_opaque_directory_that_was_replaced_counts_no_more(root: Path) -> None:
+    unpack(make_tar(member("d/.wh..wh..opq"), member("d/.wh.x"), member("d", b"file"), member("e/.wh.x")), root)
+    assert sorted(walk(root)) == ["d", "e", "e/x"]
+    assert (root / "d").read_bytes() == b"file"
+
+
 def test_book_keeping_of_aufs_is_skipped(root: Path) -> None:
     unpack(make_tar(directory(".wh..wh.plnk"), member(".wh..wh.plnk/1.2"), member(".wh..wh.aufs"), member("a")), root)
     assert walk(root) == ["a"]

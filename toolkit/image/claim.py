@@ -9,6 +9,7 @@ id can be mistaken for another's.
 
 import errno
 import os
+import stat
 from typing import NamedTuple
 
 from toolkit.image.erase import erase
@@ -47,9 +48,9 @@ def claim_file(path: str) -> Claim:
             return claim
 
 
-def sweep(parent: str) -> list[str]:
-    """Delete everything in `parent` that nobody claims; return the names."""
-    swept: list[str] = []
+def sweep(parent: str) -> dict[str, int]:
+    """Delete everything in `parent` that nobody claims; return the names, and the bytes of those that were files."""
+    swept: dict[str, int] = {}
     with os.scandir(parent) as entries:
         names = [entry.name for entry in entries]
     for name in names:
@@ -60,8 +61,9 @@ def sweep(parent: str) -> list[str]:
             continue  # its owner was done with it
         try:
             if try_lock(fd) and _is_at(fd, path):
+                status = os.fstat(fd)
                 erase(path)
-                swept.append(name)
+                swept[name] = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
         finally:
             os.close(fd)
     return swept

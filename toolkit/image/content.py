@@ -130,9 +130,9 @@ class ContentStore:
             for digits in sorted(os.listdir(os.path.join(blobs, algorithm))):
                 yield Digest(f"{algorithm}:{digits}")
 
-    def sweep(self) -> None:
-        """Delete the interrupted ingests that nobody works on, so they cannot be resumed either."""
-        sweep(self._ingest)
+    def sweep(self) -> int:
+        """Delete the interrupted ingests that nobody works on, so that they cannot be resumed; return their bytes."""
+        return sum(sweep(self._ingest).values())
 
 
 class Creation:

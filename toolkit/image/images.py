@@ -151,7 +151,7 @@ class Images:
             row = self.state.get(IMAGE, image_id)
         except NotFoundError:
             raise NotFoundError(f"No such image: {image_id}") from None
-        return _record(row.id, row.doc, self._references().get(row.id, ()))
+        return _record(row.id, row.doc, self.references(row.id))
 
     def find_id(self, text: str) -> str | None:
         """Return the id of the image that `text` names: a name, or an id or the beginning of one.
@@ -197,7 +197,8 @@ class Images:
 
     def references(self, image_id: str) -> "Sequence[Reference]":
         """Return all names of an image, tags first."""
-        return sorted(self._references().get(image_id, ()), key=lambda one: (one.digest is not None, one.canonical()))
+        found = [parse_reference(row.id) for row in self.state.list(TAG) if row.doc["image"] == image_id]
+        return sorted(found, key=lambda one: (one.digest is not None, one.canonical()))
 
     # Removing
 
@@ -226,13 +227,14 @@ class Images:
         return lines
 
     def prune(self, *, all_unused: bool = False, users: "Mapping[str, Sequence[ImageUser]] | None" = None) -> "Pruned":
-        """Remove the images that have no name, or (`all_unused`) all that no container uses."""
+        """Remove the images that have no name, or (`all_unused`) all that no container uses, and half-fetched blobs."""
         from toolkit.image.removal import prune
 
         with self._locked("images.lock"):
             pruned = prune(self, users or {}, all_unused=all_unused)
+        swept_bytes = self.content.sweep()
         self.collect()
-        return pruned
+        return pruned._replace(reclaimed_bytes=pruned.reclaimed_bytes + swept_bytes)
 
     def forget(self, image_id: str) -> None:
         """Delete an image's record and its names; `collect` then deletes what only it had."""
@@ -264,7 +266,6 @@ class Images:
                     if digest not in blobs:
                         self.content.delete(digest)
             trash.erase()
-            self.content.sweep()
             for mark in marks:
                 self.state.delete(_GARBAGE, mark)
         return True

@@ -1,10 +1,7 @@
 """The directory that a layer is unpacked into: everything goes through descriptors of it.
 
-Invariant: no call here follows a symlink.  Names are resolved by hand, one
-component at a time and inside the root, as a process with that root would; an
-entry below a symlink of its own layer therefore lands where it would land in
-the container, and never outside (moby does it with chroot, containerd with
-fs.RootPath).
+Invariant: no call here follows a symlink, and none takes a path with a slash:
+`directories` finds the parent, and the rest is one name in it.
 """
 
 import errno
@@ -16,6 +13,7 @@ from toolkit.core.errors import CorruptLayerError, EngineError, PrivilegeError, 
 from toolkit.image import whiteout
 from toolkit.image.erase import erase
 from toolkit.image.unpack import tar
+from toolkit.image.unpack.directories import IMPLIED_MODE, Directories, clean
 from toolkit.image.unpack.tar import Entry, printable
 
 TYPE_CHECKING = False
@@ -25,11 +23,6 @@ if TYPE_CHECKING:
     from toolkit.image.unpack.stream import Stream
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_SYMLINKS_MAX = 40  # the kernel's own limit, include/linux/namei.h
-_OPEN_MAX = 256
-_PATH_MAX = 4096
-_IMPLIED_MODE = 0o755
 _SPECIAL_BITS = 0o7000
 _MAJOR_MAX, _MINOR_MAX = 1 << 12, 1 << 20  # include/linux/kdev_t.h
 
@@ -55,22 +48,20 @@ class Tree:
 
     def __init__(self, root_fd: int) -> None:
         """Write below `root_fd`, an empty directory that nobody else writes to; the umask must be 0."""
-        os.fchmod(root_fd, _IMPLIED_MODE)
-        self._root = (root_fd, b"")
-        self._open: dict[bytes, tuple[int, bytes]] = {}
-        """Path of a directory: its descriptor and its path without symlinks.  The latest used comes last."""
+        os.fchmod(root_fd, IMPLIED_MODE)
+        self._directories = Directories(root_fd)
         self._late: dict[bytes, Entry] = {}
         """Directories by real path: their attributes and times come last."""
         self._owner = (os.geteuid(), os.getegid())
         self._inherits = False
         """There are set-group-id directories, so new files may get another group than this process's."""
+        self._whiteouts: list[tuple[bytes, bytes]] = []
+        """Real path of the directory, and name."""
         self._entries = self._size = self._ignored_xattrs = 0
 
     def close(self) -> None:
         """Close the descriptors of directories below the root."""
-        for fd, _ in self._open.values():
-            os.close(fd)
-        self._open.clear()
+        self._directories.close()
 
     def write(self, entry: Entry, stream: "Stream") -> None:
         """Write one entry, replacing what an earlier one put there.
@@ -99,8 +90,9 @@ class Tree:
 
     def finish(self) -> Totals:
         """Give directories their attributes and times, which writing into them would have changed."""
+        self._drop_vain_whiteouts()
         for real, entry in self._late.items():
-            fd = self._directory(real)[0]
+            fd = self._directories.open(real)[0]
             if entry.xattrs:
                 self._set_xattrs(fd, entry)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
@@ -111,10 +103,10 @@ class Tree:
     def _write_file(self, entry: Entry, parent: bytes, name: bytes, stream: "Stream") -> None:
         mode = entry.mode & ~_SPECIAL_BITS
         try:
-            fd = os.open(name, _CREATE, mode, dir_fd=self._directory(parent)[0])
+            fd = os.open(name, _CREATE, mode, dir_fd=self._directories.open(parent)[0])
         except FileExistsError:
             self._remove(parent, name)
-            fd = os.open(name, _CREATE, mode, dir_fd=self._directory(parent)[0])
+            fd = os.open(name, _CREATE, mode, dir_fd=self._directories.open(parent)[0])
         try:
             if entry.size:
                 self._size += stream.copy(entry.size, fd)
@@ -131,7 +123,7 @@ class Tree:
     def _write_directory(self, entry: Entry, parent: bytes, name: bytes) -> None:
         if name:
             self._make_directory(parent, name)
-        fd, real = self._directory(parent + b"/" + name if parent else name)
+        fd, real = self._directories.open(parent + b"/" + name if parent else name)
         if (entry.uid, entry.gid) != self._owner or self._inherits:
             os.fchown(fd, entry.uid, entry.gid)
         os.fchmod(fd, entry.mode)
@@ -141,25 +133,19 @@ class Tree:
 
     def _make_directory(self, parent: bytes, name: bytes) -> None:
         """Make sure that `name` itself is a directory, not a symlink to one."""
-        directory = self._directory(parent)[0]
+        directory = self._directories.open(parent)[0]
         try:
-            os.mkdir(name, _IMPLIED_MODE, dir_fd=directory)
+            os.mkdir(name, IMPLIED_MODE, dir_fd=directory)
         except FileExistsError:
             found = os.lstat(name, dir_fd=directory)
             if not stat.S_ISDIR(found.st_mode):
                 self._remove(parent, name)
-                self._replace_by_directory(self._directory(parent)[0], name, found)
-
-    def _replace_by_directory(self, directory: int, name: bytes, found: os.stat_result) -> None:
-        """Make a directory where `found` was; if that hid something below it, so does the directory."""
-        os.mkdir(name, _IMPLIED_MODE, dir_fd=directory)
-        if whiteout.is_whiteout(found):
-            self._set_opaque(directory, name)
+                self._directories.replace(*self._directories.open(parent), name, found)
 
     def _write_hardlink(self, entry: Entry, path: bytes, parent: bytes, name: bytes) -> None:
         target = clean(entry.target)
         target_parent, _, target_name = target.rpartition(b"/")
-        source = os.dup(self._directory(target_parent)[0])
+        source = os.dup(self._directories.open(target_parent)[0])
         try:
             os.stat(target_name, dir_fd=source, follow_symlinks=False)
             if target == path:
@@ -179,7 +165,7 @@ class Tree:
             self._make(parent, name, lambda fd: os.symlink(entry.target, name, dir_fd=fd))
         else:
             self._make(parent, name, lambda fd: _mknod(entry, name, fd))
-        directory = self._directory(parent)[0]
+        directory = self._directories.open(parent)[0]
         if (entry.uid, entry.gid) != self._owner or self._inherits:
             os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
         if entry.mode & _SPECIAL_BITS and entry.kind != tar.SYMLINK:
@@ -191,27 +177,43 @@ class Tree:
     def _make(self, parent: bytes, name: bytes, make: "Callable[[int], None]") -> None:
         """Call `make` with the parent's descriptor, once more if something is in the way."""
         try:
-            make(self._directory(parent)[0])
+            make(self._directories.open(parent)[0])
         except FileExistsError:
             self._remove(parent, name)
-            make(self._directory(parent)[0])
+            make(self._directories.open(parent)[0])
 
     def _white_out(self, path: bytes, parent: bytes, name: bytes) -> None:
         """Hide what lower layers have; what this layer itself has stays, whichever came first."""
         if name == whiteout.OPAQUE:
-            whiteout.set_opaque(self._directory(parent)[0])
+            fd, real = self._directories.open(parent)
+            whiteout.set_opaque(fd)
+            self._directories.opaque.add(real)
             return
         if path.startswith(whiteout.AUFS_PREFIX):
             return  # book-keeping of aufs, which docker skips too
         hidden = name.removeprefix(whiteout.PREFIX)
         if hidden in (b"", b".", b".."):
             raise UnsafePathError(f"the whiteout {printable(path)} would hide what is not in its directory")
-        directory = self._directory(parent)[0]
+        directory, real = self._directories.open(parent)
         try:
             os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0), dir_fd=directory)
+            self._whiteouts.append((real, hidden))
         except FileExistsError:
             if stat.S_ISDIR(os.lstat(hidden, dir_fd=directory).st_mode):
-                self._set_opaque(directory, hidden)
+                self._directories.set_opaque(directory, real, hidden)
+
+    def _drop_vain_whiteouts(self) -> None:
+        """Remove whiteouts where the layer hides the whole directory anyway.
+
+        The overlay lists the names in a directory that only one layer has as
+        they are: there a whiteout would be a name without a file.
+        """
+        for real, name in self._whiteouts if self._directories.opaque else ():
+            parts = real.split(b"/")
+            if any(b"/".join(parts[:depth]) in self._directories.opaque for depth in range(len(parts) + 1)):
+                fd = self._directories.open(real)[0]
+                if _is_whiteout_at(fd, name):
+                    os.unlink(name, dir_fd=fd)
 
     # Attributes
 
@@ -228,125 +230,28 @@ class Tree:
                     raise
                 self._ignored_xattrs += 1
 
-    def _set_opaque(self, directory: int, name: bytes) -> None:
-        fd = os.open(name, _DIRECTORY, dir_fd=directory)
-        try:
-            whiteout.set_opaque(fd)
-        finally:
-            os.close(fd)
+    # Replacing
 
-    # Finding directories
+    def _forget(self, gone: bytes) -> None:
+        """Withdraw what was still to be done in a directory that is no more."""
 
-    def _directory(self, path: bytes) -> tuple[int, bytes]:
-        """Return a directory's descriptor, valid until the next call of this kind, and its path without symlinks."""
-        if not path:
-            return self._root
-        found = self._open.pop(path, None)
-        if found is None:
-            return self._descend(path)
-        self._open[path] = found
-        return found
+        def stays(path: bytes) -> bool:
+            return path != gone and not path.startswith(gone + b"/")
 
-    def _descend(self, path: bytes) -> tuple[int, bytes]:
-        """Open a directory from the nearest open one above it, making what is missing."""
-        cut = len(path)
-        while (cut := path.rfind(b"/", 0, cut)) >= 0 and path[:cut] not in self._open:
-            pass
-        here = self._directory(path[:cut]) if cut >= 0 else self._root
-        while cut < len(path):
-            start = cut + 1
-            cut = path.find(b"/", start)
-            cut = len(path) if cut < 0 else cut
-            here = self._enter(here, path[start:cut], path[:cut])
-        return here
-
-    def _enter(self, parent: tuple[int, bytes], name: bytes, path: bytes) -> tuple[int, bytes]:
-        fd, real = parent
-        try:
-            here = os.open(name, _DIRECTORY, dir_fd=fd)
-        except FileNotFoundError:
-            os.mkdir(name, _IMPLIED_MODE, dir_fd=fd)
-            here = os.open(name, _DIRECTORY, dir_fd=fd)
-        except NotADirectoryError:
-            found = os.lstat(name, dir_fd=fd)
-            if stat.S_ISLNK(found.st_mode):
-                return self._remember(path, *self._follow(real, name))
-            if not whiteout.is_whiteout(found):
-                raise CorruptLayerError(
-                    f"there are entries below {printable(path)}, which is not a directory"
-                ) from None
-            os.unlink(name, dir_fd=fd)
-            self._replace_by_directory(fd, name, found)
-            here = os.open(name, _DIRECTORY, dir_fd=fd)
-        return self._remember(path, here, real + b"/" + name if real else name)
-
-    def _follow(self, real: bytes, name: bytes) -> tuple[int, bytes]:
-        """Resolve the symlink `name` in `real` as if the layer were the root; return a new descriptor."""
-        here = real.split(b"/") if real else []
-        todo, links = [name], 0
-        while todo:
-            part = todo.pop()
-            if part in (b"", b"."):
-                continue
-            if part == b"..":
-                del here[-1:]
-                continue
-            target = _read_link(part, self._directory(b"/".join(here))[0])
-            if target is None:
-                here.append(part)
-                continue
-            links += 1
-            if links > _SYMLINKS_MAX:
-                raise CorruptLayerError(f"too many levels of symbolic links at {printable(real + b'/' + name)}")
-            if target.startswith(b"/"):
-                here = []
-            todo += reversed(target.split(b"/"))
-        fd, path = self._directory(b"/".join(here))
-        return os.dup(fd), path
-
-    def _remember(self, path: bytes, fd: int, real: bytes) -> tuple[int, bytes]:
-        if len(self._open) >= _OPEN_MAX:
-            oldest = next(iter(self._open))
-            os.close(self._open.pop(oldest)[0])
-        self._open[path] = (fd, real)
-        return fd, real
+        self._late = {path: entry for path, entry in self._late.items() if stays(path)}
+        self._whiteouts = [(path, name) for path, name in self._whiteouts if stays(path)]
+        self._directories.opaque = set(filter(stays, self._directories.opaque))
 
     def _remove(self, parent: bytes, name: bytes) -> None:
         """Remove what an earlier entry made.  Descriptors from before are not valid any more."""
-        fd, real = self._directory(parent)
+        fd, real = self._directories.open(parent)
         mode = os.lstat(name, dir_fd=fd).st_mode
         erase(name, fd)
         gone = real + b"/" + name if real else name
         if stat.S_ISDIR(mode):
-            for path in [path for path in self._late if path == gone or path.startswith(gone + b"/")]:
-                del self._late[path]
+            self._forget(gone)
         if stat.S_ISDIR(mode) or stat.S_ISLNK(mode):
-            self.close()  # a path that led through it leads elsewhere now
-
-
-def clean(name: bytes) -> bytes:
-    """Return a member's path without ".", ".." and superfluous slashes; relative, empty for the root itself.
-
-    An absolute name is relative to the layer's root, as for docker.
-
-    Raises:
-        UnsafePathError: it leads out of the layer.
-        CorruptLayerError: it is longer than any path can be.
-    """
-    name = name.strip(b"/")
-    if len(name) >= _PATH_MAX:
-        raise CorruptLayerError(f"a member's name has {len(name)} bytes")
-    if b"//" not in name and b"/." not in name and not name.startswith(b"."):
-        return name
-    parts: list[bytes] = []
-    for part in name.split(b"/"):
-        if part == b"..":
-            if not parts:
-                raise UnsafePathError(f"the path {printable(name)} leads out of its layer")
-            parts.pop()
-        elif part not in (b"", b"."):
-            parts.append(part)
-    return b"/".join(parts)
+            self._directories.close()  # a path that led through it leads elsewhere now
 
 
 def explained(exc: OSError, name: bytes) -> EngineError:
@@ -359,16 +264,11 @@ def explained(exc: OSError, name: bytes) -> EngineError:
     return EngineError(f"cannot write {printable(name)}: {code} ({exc.strerror})")
 
 
-def _read_link(name: bytes, dir_fd: int) -> bytes | None:
-    """Return a symlink's target; None if there is no symlink of this name."""
+def _is_whiteout_at(dir_fd: int, name: bytes) -> bool:
     try:
-        return os.readlink(name, dir_fd=dir_fd)
+        return whiteout.is_whiteout(os.lstat(name, dir_fd=dir_fd))
     except FileNotFoundError:
-        return None
-    except OSError as exc:
-        if exc.errno == errno.EINVAL:
-            return None
-        raise
+        return False  # a later member replaced it
 
 
 def _link(target: bytes, target_fd: int, name: bytes, dir_fd: int) -> None:
