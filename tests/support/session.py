@@ -8,7 +8,6 @@ own engine root by forgetting to name another.
 """
 
 import gc
-import glob
 import os
 import shutil
 import signal
@@ -24,8 +23,8 @@ import pytest
 from tests.support import leaks
 from tests.support.features import missing
 from toolkit.core.state import State
-from toolkit.engine import Engine
 from toolkit.linux.mount import MNT_DETACH, mount, umount
+from toolkit.runtime.client import Zygote
 
 # Notes the id of every container that any process ever records, so that its cgroups can be told from others' later.
 _TRIGGER = """
@@ -78,7 +77,11 @@ class Session:
             self.ids.update(ident for (ident,) in db.execute("select id from seen"))
 
     def delete_root(self, made: EngineRoot) -> None:
-        """Delete an engine root; whatever is mounted in it stays, and is found as a leak."""
+        """Delete an engine root; what is mounted or runs in it stays, and is found as a leak.
+
+        Only a zygote may still be there: it waits for the next start, and is told that none will come.
+        """
+        Zygote(made.run).stop()
         self.note_ids(made)
         shutil.rmtree(os.path.dirname(made.root), ignore_errors=True)
 
@@ -127,11 +130,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that left something behind."""
     made = session.config.stash[_key]
-    if glob.glob(f"{os.environ['CONTAINER_RUN']}/zygote-*.sock"):
-        with Engine.open() as engine:  # of notebooks and their kernels, which leave it running on purpose
-            engine.shutdown()
-        _reap()
     made.delete_root(EngineRoot(os.environ["CONTAINER_ROOT"], os.environ["CONTAINER_RUN"]))
+    _reap()
     made.check(float(session.config.getini("leak_settle_s")))
     for name in _VARIABLES:
         del os.environ[name]
