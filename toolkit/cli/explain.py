@@ -33,17 +33,22 @@ def show_events(session: "Session", events: "Sequence[Event]") -> None:
     if not ordered:
         session.complain("no calls were recorded")
         return
-    begin_ns = ordered[0].start_ns
+    begin_ns = next((event.start_ns for event in ordered if event.actor == "init"), ordered[0].start_ns)
     lines = [f"{'at ms':>8}  {'cost us':>8}  {'step':>4}  {'process':<8} call"]
     for event in ordered:
         step = "" if event.step < 0 else str(event.step + 1)
         lines.append(
-            f"{(event.start_ns - begin_ns) / 1e6:8.3f}  {event.cost_ns / 1e3:8.1f}  {step:>4}  {event.actor:<8} "
+            f"{_when(event.start_ns - begin_ns):>8}  {event.cost_ns / 1e3:8.1f}  {step:>4}  {event.actor:<8} "
             f"{_readable(event.strace())}"
         )
     in_calls_ns = sum(event.cost_ns for event in ordered)
     lines.append(f"{len(ordered)} calls took {in_calls_ns / 1e6:.3f} ms")
     session.complain("\n".join(lines))
+
+
+def _when(after_ns: int) -> str:
+    """Return milliseconds; what was done before anyone asked, in the process kept in reserve, has no such time."""
+    return "before" if after_ns < 0 else f"{after_ns / 1e6:.3f}"
 
 
 def _readable(call: str) -> str:

@@ -19,6 +19,7 @@ from toolkit.runtime import channel, frames, handover, steps
 from toolkit.runtime.context import Context
 from toolkit.runtime.perform import Watcher, be_init
 from toolkit.runtime.request import Request
+from toolkit.runtime.steps.namespaces import RESERVE_CALLS
 from toolkit.trace import Event, Recorder
 from toolkit.trace.recorder import set_current
 
@@ -108,17 +109,14 @@ def _record_birth(pid: int, moments_ns: tuple[int, int, int]) -> None:
     """Begin the record with the calls that made this process, before anyone asked for it."""
     before, between, born = moments_ns
     monitor = procfs.parent("self")
-    calls = (("unshare(CLONE_NEWPID)", 0, before, between), (_FORK, pid, between, born))
+    unshare, fork = RESERVE_CALLS
+    calls = ((unshare, 0, before, between), (fork, pid, between, born))
     recorder = Recorder(steps.INIT)
     recorder.events = [
         Event("namespace.clone", call, result, "", start, end - start, monitor, steps.OUTSIDE, 0)
         for call, result, start, end in calls
     ]
     set_current(recorder)
-
-
-_FORK = "clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD)"
-"""os.fork, as strace prints the C library's."""
 
 
 def _accept(listener: socket.socket, zygote_lives: int) -> socket.socket:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from toolkit.runtime.context import Context
 
 
+RESERVE_CALLS = (
+    "unshare(CLONE_NEWPID)",
+    "clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD)",
+)
+"""How the process that a zygote keeps in reserve is made; os.fork as strace prints the C library's."""
+
+
 @step(
     OUTSIDE,
     "namespace",
@@ -26,6 +33,8 @@ class NewProcess(NamedTuple):
     """CLONE_NEW*: the namespaces that it is born in."""
 
     def calls(self) -> tuple[str, ...]:
+        if self.flags == namespace.CLONE_NEWPID:
+            return RESERVE_CALLS
         return (namespace.clone3_text(self.flags | namespace.CLONE_PARENT),)
 
     def apply(self, context: "Context") -> None:
