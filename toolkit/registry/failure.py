@@ -90,15 +90,13 @@ def _no_connection(host: str, number: int) -> tuple[str, str]:
 
 def _tls_failure(host: str, text: str) -> UnreachableError:
     if _NOT_TLS.search(text):
-        return UnreachableError(
-            f"registry {host} does not speak TLS", hint=f"if that is meant to be, name {host} insecure"
-        )
+        return UnreachableError(f"registry {host} does not speak TLS", hint="if that is meant to be, use --insecure")
     if "CERTIFICATE_VERIFY_FAILED" in text:
         found = re.search(r"certificate verify failed: ([^()]*)", text)
         reason = clean(found[1]) if found else "verification failed"
         return UnreachableError(
             f"the TLS certificate of registry {host} is not trusted: {reason}",
-            hint=f"put its CA into /etc/docker/certs.d/{host}/ca.crt, or name {host} insecure",
+            hint=f"put its CA into /etc/docker/certs.d/{host}/ca.crt, or use --insecure",
         )
     if "EOF" in text or "reset" in text:
         return BrokenError(f"registry {host} broke the connection during the TLS handshake", hint="try again")

@@ -1,33 +1,44 @@
 """`container pull` and `container push`."""
 
 from toolkit.cli.command import Command
-from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
+from toolkit.cli.flags import BOOL, LIST, STRING, Flag, Parsed
 from toolkit.cli.progress import progress_for
 from toolkit.cli.session import Outcome, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from toolkit.image.images import ImageRecord
 
 
 def pull(session: Session, parsed: Parsed) -> Outcome:
     """Download an image and say what came of it."""
     name, is_quiet = parsed.args[0], parsed["quiet"]
-    record = pull_image(session, name, platform=parsed["platform"], is_quiet=is_quiet, to_stderr=False)
     from toolkit.image.reference import parse_reference
 
+    options = {**_access(parsed), "mirrors": parsed["mirror"]}
+    record = pull_image(session, name, platform=parsed["platform"], is_quiet=is_quiet, to_stderr=False, options=options)
     session.print(parse_reference(name).canonical())
     return Outcome(value=record)
 
 
-def pull_image(session: Session, name: str, *, platform: str, is_quiet: bool, to_stderr: bool) -> "ImageRecord":
+def pull_image(
+    session: Session,
+    name: str,
+    *,
+    platform: str,
+    is_quiet: bool,
+    to_stderr: bool,
+    options: "dict[str, Any] | None" = None,
+) -> "ImageRecord":
     """Download an image into the session's engine, showing how it goes unless `is_quiet`."""
     from toolkit.image.reference import parse_reference
 
     reference = parse_reference(name)
     images = session.engine.images
     if is_quiet:
-        return images.pull(name, platform=platform or None)
+        return images.pull(name, platform=platform or None, **options or {})
 
     def say(line: str) -> None:
         (session.stderr if to_stderr else session.stdout).write(line + "\n")
@@ -35,7 +46,15 @@ def pull_image(session: Session, name: str, *, platform: str, is_quiet: bool, to
     say(f"{reference.tag or reference.digest}: Pulling from {reference.repository}")
     with progress_for(session, to_stderr=to_stderr) as report:
         # Its last two lines are docker's "Digest: ..." (of the index, if there is one) and "Status: ..."
-        return images.pull(name, platform=platform or None, progress=report)
+        return images.pull(name, platform=platform or None, progress=report, **options or {})
+
+
+def _access(parsed: Parsed) -> "dict[str, Any]":
+    """Return how to get into the registry that the name says."""
+    from toolkit.image.reference import parse_reference
+
+    registry = parse_reference(parsed.args[0]).registry
+    return {"credentials": parsed["creds"] or None, "insecure": (registry,) if parsed["insecure"] else ()}
 
 
 def push(session: Session, parsed: Parsed) -> Outcome:
@@ -45,16 +64,18 @@ def push(session: Session, parsed: Parsed) -> Outcome:
     name = parsed.args[0]
     reference = parse_reference(name)
     if parsed["quiet"]:
-        result = session.engine.images.push(name)
+        result = session.engine.images.push(name, **_access(parsed))
         session.print(reference.canonical())
         return Outcome(value=result)
     session.print(f"The push refers to repository [{reference.registry}/{reference.repository}]")
     session.stdout.flush()
     with progress_for(session, to_stderr=False) as report:
-        result = session.engine.images.push(name, progress=report)
+        result = session.engine.images.push(name, progress=report, **_access(parsed))
     return Outcome(value=result)
 
 
+_CREDS = Flag("creds", "", STRING, "Credentials for the registry, USER:PASSWORD; else what docker login stored")
+_INSECURE = Flag("insecure", "", BOOL, "Accept the registry without TLS, or with any certificate")
 _QUIET = Flag("quiet", "q", BOOL, "Suppress verbose output")
 
 PULL = Command(
@@ -63,7 +84,13 @@ PULL = Command(
     "Download an image from a registry",
     pull,
     "container pull ubuntu:24.04",
-    flags=(Flag("platform", "", STRING, "Set platform, for an image of several (os[/arch[/variant]])"), _QUIET),
+    flags=(
+        _CREDS,
+        _INSECURE,
+        Flag("mirror", "", LIST, "Ask this registry first (HOST or URL); may be given several times"),
+        Flag("platform", "", STRING, "Set platform, for an image of several (os[/arch[/variant]])"),
+        _QUIET,
+    ),
     min_args=1,
     max_args=1,
 )
@@ -74,7 +101,7 @@ PUSH = Command(
     "Upload an image to a registry",
     push,
     "container push localhost:5000/lab",
-    flags=(_QUIET,),
+    flags=(_CREDS, _INSECURE, _QUIET),
     min_args=1,
     max_args=1,
 )
