@@ -75,6 +75,18 @@ def test_pull_redraws_one_display(kernel: Kernel, start_registry: StartRegistry,
     assert final["text/plain"].count("Pull complete") >= 4
     assert final["text/html"].count("width:100%") >= 4
     assert "Digest: sha256:" in final["text/plain"]
+    assert errors(kernel.run(f"%container rmi {host}/lab")) == []
+
+
+def test_output_of_a_container_is_apart_from_the_progress_of_its_image(
+    kernel: Kernel, start_registry: StartRegistry
+) -> None:
+    name = f"{start_registry().host}/lab"
+    assert errors(kernel.run(f"%container run --rm lab true\n%container tag lab {name}\n%container push {name}")) == []
+    messages = kernel.run(f"r = %container run --rm --pull always {name} echo hi\nprint([r.output])")
+    assert errors(messages) == []
+    assert ("stream", {"name": "stdout", "text": "['hi\\n']\n"}) in messages
+    assert errors(kernel.run(f"%container rmi {name}")) == []
 
 
 def test_stop_button_ends_the_container(kernel: Kernel) -> None:

@@ -218,7 +218,30 @@ def test_interrupt_ends_following_logs(cells: Cells, sleeper: Container) -> None
     assert sleeper.status == "running"
 
 
+def test_interrupt_ends_a_container_that_goes_on_writing(cells: Cells) -> None:
+    script = "while :; do echo tick; sleep 0.05; done"
+    shown = run_and_interrupt(cells, f"%container run --rm --name chatty lab sh -c '{script}'")
+    assert isinstance(shown.error, CommandInterruptedError)
+    assert "tick" in shown.stdout
+    assert "chatty" not in names(cells)
+
+
+def test_interrupt_ends_a_container_with_a_terminal(cells: Cells) -> None:
+    shown = run_and_interrupt(cells, "%container run --rm -t --name windowed lab sleep 1000")
+    assert isinstance(shown.error, CommandInterruptedError)
+    assert "windowed" not in names(cells)
+
+
+def test_interrupt_leaves_a_container_alone_that_a_cell_only_looks_into(cells: Cells, sleeper: Container) -> None:
+    shown = run_and_interrupt(cells, "%container exec sleeper sleep 1000")
+    assert isinstance(shown.error, CommandInterruptedError)
+    assert sleeper.status == "running"
+
+
 def test_signal_handler_is_given_back(cells: Cells) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    cells.run("%container run --rm lab true")
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        cells.run("%container run --rm lab true")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -7,6 +7,7 @@ given back as it was however that ends.
 import os
 import select
 import signal
+import time
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _CHUNK = 64 * 1024
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 _MAX_FORWARDED = 3
-_GRACE_MS = 1000
+_GRACE_S = 1.0
 
 
 class Wishes(NamedTuple):
@@ -79,7 +80,7 @@ class _Loop:
         self._watcher = KeyWatcher(wishes.detach_keys) if wishes.tty else None
         self._poll = select.poll()
         self._forwarded = 0
-        self._patience_ms: int | None = None
+        self._kill_at_s: float | None = None
 
     def run(self) -> None:
         attachment = self._attachment
@@ -100,10 +101,7 @@ class _Loop:
 
     def _step(self, stdin_fd: int | None) -> bool:
         """Wait for something and handle it; tell whether that was the end."""
-        ready = self._poll.poll(self._patience_ms)
-        if not ready and self._wishes.kill is not None:
-            self._wishes.kill(signal.SIGKILL)
-        for fd, _events in ready:
+        for fd, _events in self._poll.poll(self._patience_ms()):
             if fd == self._attachment.fileno():
                 if self._read_output():
                     return True
@@ -113,6 +111,18 @@ class _Loop:
                 for number in self._signals.take():
                     self._take_signal(number)
         return False
+
+    def _patience_ms(self) -> float | None:
+        """Return how long to wait; once the grace after an interrupt is over, kill the process, also a busy one."""
+        if self._kill_at_s is None:
+            return None
+        left_s = self._kill_at_s - time.monotonic()
+        if left_s > 0:
+            return left_s * 1000
+        if self._wishes.kill is not None:
+            self._wishes.kill(signal.SIGKILL)
+        self._kill_at_s = None
+        return None
 
     def _read_output(self) -> bool:
         while True:
@@ -175,7 +185,7 @@ class _Loop:
         if self._wishes.kill is None:
             raise TerminatedError(signal.SIGINT)
         self._wishes.kill(signal.SIGINT)
-        self._patience_ms = _GRACE_MS
+        self._kill_at_s = self._kill_at_s or time.monotonic() + _GRACE_S
 
     def _resize(self) -> None:
         from toolkit.linux.terminal import get_window_size

@@ -137,6 +137,8 @@ def _clean_up(session: "CellSession", request: "Request", outcome: "Outcome") ->
         try:
             container.kill()
             container.wait()
+            if container.options.auto_remove:
+                container.remove(force=True)  # nobody was attached at its end, so this would come a moment later
             note = f"container {container.name} did not end by itself and was killed"
         except (ConflictError, NotFoundError):
             note = f"container {container.name} has ended"
