@@ -1,0 +1,77 @@
+"""The walls around a container: what its own programs run into."""
+
+import json
+
+import pytest
+
+from tests.support.engines import sh
+from toolkit.core.errors import InvalidError
+from toolkit.engine.engine import Engine
+
+pytestmark = pytest.mark.needs("root", "overlay", "busybox", "seccomp", "cgroup:any")
+REFUSED = "Operation not permitted"
+MEMORY_OF_THE_KERNEL = "mknod /tmp/log c 1 11 && head -c1 /tmp/log"
+"""/dev/kmsg: on every machine, and in no container's list of devices."""
+
+
+def profile(*calls: str) -> str:
+    rule = {"names": list(calls), "action": "SCMP_ACT_ERRNO", "errnoRet": 17}
+    return "seccomp=" + json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]})
+
+
+def test_a_filter_is_over_every_program(engine: Engine) -> None:
+    assert sh(engine, "grep -w Seccomp /proc/self/status").out.split() == ["Seccomp:", "2"]
+
+
+def test_unconfined_has_no_filter(engine: Engine) -> None:
+    ran = sh(engine, "grep -w Seccomp /proc/self/status", security_opt=("seccomp=unconfined",))
+    assert ran.out.split() == ["Seccomp:", "0"]
+
+
+def test_privileged_has_no_filter(engine: Engine) -> None:
+    assert sh(engine, "grep -w Seccomp /proc/self/status", privileged=True).out.split() == ["Seccomp:", "0"]
+
+
+def test_root_cannot_make_a_user_namespace(engine: Engine) -> None:
+    """The filter says no: the kernel itself would let anybody."""
+    assert REFUSED in sh(engine, "unshare -U true").err
+    assert sh(engine, "unshare -U true", security_opt=("seccomp=unconfined",)).code == 0
+
+
+def test_root_cannot_mount(engine: Engine) -> None:
+    assert "ermi" in sh(engine, "mount -t tmpfs x /mnt").err
+
+
+def test_cap_sys_admin_opens_mount_in_filter_and_kernel(engine: Engine) -> None:
+    ran = sh(engine, "mkdir /m && mount -t tmpfs x /m && echo mounted", cap_add=("SYS_ADMIN",))
+    assert ran.out == "mounted\n", ran.err
+
+
+def test_own_profile_takes_the_place_of_the_default(engine: Engine) -> None:
+    ran = sh(engine, "mkdir /x", security_opt=(profile("mkdir", "mkdirat"),))
+    assert "File exists" in ran.err
+    assert ran.code != 0
+
+
+def test_own_profile_with_an_unknown_action_is_refused(engine: Engine) -> None:
+    text = "seccomp=" + json.dumps({"defaultAction": "SCMP_ACT_PERHAPS"})
+    with pytest.raises(InvalidError, match='unknown seccomp action: "SCMP_ACT_PERHAPS"'):
+        sh(engine, "true", security_opt=(text,))
+
+
+def test_device_that_is_not_listed_can_be_made_but_not_opened(engine: Engine) -> None:
+    assert REFUSED in sh(engine, MEMORY_OF_THE_KERNEL).err
+
+
+def test_device_that_is_listed_can_be_opened(engine: Engine) -> None:
+    assert sh(engine, "mknod /tmp/zeros c 1 5 && head -c3 /tmp/zeros | wc -c").out.strip() == "3"
+
+
+def test_privileged_may_open_every_device(engine: Engine) -> None:
+    ran = sh(engine, MEMORY_OF_THE_KERNEL, privileged=True)
+    assert ran.code == 0, ran.err
+
+
+def test_another_user_cannot_make_devices(engine: Engine) -> None:
+    ran = sh(engine, "mknod /tmp/log c 1 11", user="1000")
+    assert REFUSED in ran.err
