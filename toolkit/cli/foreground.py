@@ -1,5 +1,6 @@
 """Staying with a process of a container until it ends: run, start --attach, attach and exec."""
 
+import signal
 from contextlib import suppress
 
 from toolkit.cli.session import Session
@@ -63,5 +64,9 @@ def follow(
         return 0
     except TerminatedError as exc:
         return exc.exit_code
+    except KeyboardInterrupt:  # it came before signals were the container's
+        if sig_proxy:
+            kill(signal.SIGKILL)
+        raise
     exit_code: int = attachment.exit_code if attachment.exit_code is not None else -1
     return int(container.wait()) if exit_code < 0 else exit_code

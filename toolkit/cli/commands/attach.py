@@ -1,5 +1,7 @@
 """`container start` and `container attach`."""
 
+import time
+
 from toolkit.cli.command import Command
 from toolkit.cli.detach import parse_keys
 from toolkit.cli.each import each
@@ -7,6 +9,8 @@ from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
 from toolkit.cli.foreground import check_terminal, console_size, follow
 from toolkit.cli.session import Outcome, Session
 from toolkit.core.errors import ConflictError, InvalidError
+
+_REDRAW_S = 0.03  # for a program to notice one size before the next comes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,10 +58,15 @@ def attach(session: Session, parsed: Parsed) -> Outcome:
     stdin = options.open_stdin and not parsed["no-stdin"]
     keys = parse_keys(parsed["detach-keys"])
     check_terminal(session, stdin=stdin, tty=options.tty)
+    attachment = container.attach(stdin=stdin)
+    size = console_size(session) if options.tty else None
+    if size is not None:  # another size than before, then the right one: so that what runs there draws itself anew
+        attachment.resize(size[0] + 1, size[1] + 1)
+        time.sleep(_REDRAW_S)
     exit_code = follow(
         session,
         container,
-        container.attach(stdin=stdin),
+        attachment,
         stdin=stdin,
         tty=options.tty,
         keys=keys,

@@ -1,5 +1,6 @@
 """How Go writes values: fmt's %v, %q and friends, and string literals."""
 
+import math
 import re
 from typing import Any
 
@@ -73,6 +74,8 @@ def _nested(value: Any) -> str:
 
 def show_float(value: float) -> str:
     """Write a float as Go's %v: the shortest digits, with an exponent below 1e-4 and from 1e6 on."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     power = int(f"{value:.16e}".partition("e")[2])
     if -4 <= power < 6:
         return repr(value).removesuffix(".0")
