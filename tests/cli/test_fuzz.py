@@ -58,10 +58,11 @@ def test_any_words_before_a_command_are_answered_in_one_line_or_by_help(argv: li
 
 
 PIECES = [
-    *["{{", "}}", "{{-", "-}}", ".", ".a", ".m.k", "$", "$x", ":=", "=", "|", "(", ")", "/*", "*/", ",", "1", "2.5", "`raw`", "'c'", "nil", "true", "text"],
-    *["range", "if", "else", "end", "with", "define", "template", "break", "continue", "index", "len", "printf", "and", "or", "eq", "json", "join", "slice", "upper"],
-    *('"t"', '"%d %s"', "\n", " "),
-]
+    "{{", "}}", "{{-", "-}}", ".", ".a", ".m.k", "$", "$x", ":=", "=", "|", "(", ")", "/*", "*/", ",", "1",
+    "2.5", "`raw`", "'c'", "nil", "true", "text", "range", "if", "else", "end", "with", "define", "template",
+    "break", "continue", "index", "len", "printf", "and", "or", "eq", "json", "join", "slice", "upper", '"t"',
+    '"%d %s"', "\n", " ",
+]  # fmt: skip
 VALUE: dict[str, Any] = {"a": 1, "list": ["x", "y"], "m": FreeMap(k="v"), "s": "text", "none": None}
 templates = st.lists(st.sampled_from(PIECES), max_size=14).map(" ".join) | st.text(max_size=20)
 
