@@ -112,8 +112,9 @@ def test_exec_has_streams_exit_code_and_options(shell: Shell, web: str) -> None:
 
 
 def test_exec_detached_returns_at_once_and_goes_on(shell: Shell, web: str) -> None:
-    assert shell.out("exec", "-d", "web", "sh", "-c", "sleep 0.5; touch /done") == ""
+    assert shell.out("exec", "-d", "web", "sh", "-c", "until [ -e /go ]; do sleep 0.05; done; touch /done") == ""
     assert shell("exec", "web", "test", "-e", "/done").returncode == 1
+    shell.out("exec", "web", "touch", "/go")
     deadline_s = time.monotonic() + 10
     while shell("exec", "web", "test", "-e", "/done").returncode:
         assert time.monotonic() < deadline_s
