@@ -189,3 +189,31 @@ def test_sweep_leaves_what_somebody_works_on(store: ContentStore) -> None:
         store.sweep()
         ingest.commit()
     assert files_below(Path(store.root)) == [f"blobs/sha256/{DIGEST[7:]}"]
+
+
+def test_created_blob_gets_its_digest_at_the_end(store: ContentStore) -> None:
+    with store.create() as blob:
+        blob.write(BLOB[:4000])
+        blob.write(memoryview(BLOB)[4000:])
+        assert list(store.list()) == []
+        assert blob.commit() == DIGEST
+    assert blob.size == len(BLOB)
+    assert store.read(DIGEST) == BLOB
+    assert files_below(Path(store.root)) == [f"blobs/sha256/{DIGEST[7:]}"]
+
+
+def test_creation_without_commit_leaves_nothing(store: ContentStore) -> None:
+    with store.create() as blob:
+        blob.write(BLOB)
+    assert files_below(Path(store.root)) == []
+
+
+def test_creation_of_a_process_that_died_goes_with_the_next(store: ContentStore) -> None:
+    dead = Path(store.root, "ingest", "new-dead")
+    dead.write_bytes(b"x")
+    with store.create() as one, store.create() as other:
+        assert not dead.exists()
+        one.write(b"1")
+        other.write(b"2")
+        assert one.commit() != other.commit()
+    assert len(list(store.list())) == 2

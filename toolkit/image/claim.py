@@ -48,11 +48,16 @@ def claim_file(path: str) -> Claim:
             return claim
 
 
-def sweep(parent: str) -> dict[str, int]:
-    """Delete everything in `parent` that nobody claims; return the names, and the bytes of those that were files."""
+def sweep(parent: str, prefix: str = "") -> dict[str, int]:
+    """Delete everything in `parent` that nobody claims; return the names, and the bytes of those that were files.
+
+    Args:
+        parent: a directory of claims.
+        prefix: what the names begin with.
+    """
     swept: dict[str, int] = {}
     with os.scandir(parent) as entries:
-        names = [entry.name for entry in entries]
+        names = [entry.name for entry in entries if entry.name.startswith(prefix)]
     for name in names:
         path = os.path.join(parent, name)
         try:

@@ -1,6 +1,7 @@
 """Blobs by digest: `blobs/sha256/<hex>`, each checked before it can be seen.
 
     ingest/<algorithm>-<hex>   a blob on its way in; its writer holds its lock
+    ingest/new-<random>        a blob that is made here; the same
     blobs/<algorithm>/<hex>    complete, checked, on the disk, never changed
 
 A writer that stops half way (or is killed) leaves its file in `ingest`, and the
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 _CHUNK_BYTES = 1 << 20
+_NEW = "new-"
+"""Begins the names of blobs that are made here."""
 
 
 class ContentStore:
@@ -96,7 +99,8 @@ class ContentStore:
 
     def create(self) -> "Creation":
         """Start to store a blob whose digest is not known yet; use the result in a `with` block."""
-        return Creation(self, os.path.join(self._ingest, "new-" + os.urandom(8).hex()))
+        sweep(self._ingest, _NEW)  # of processes that died; nobody could resume those
+        return Creation(self, os.path.join(self._ingest, _NEW + os.urandom(8).hex()))
 
     def ingest(self, digest: Digest, size: int) -> "Ingest":
         """Start to take in a blob, or resume it where an earlier attempt stopped.
