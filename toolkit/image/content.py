@@ -238,6 +238,11 @@ class Ingest:
         self.offset = 0
         self._hash = _new_hash(self.digest)
 
+    def discard(self) -> None:
+        """Throw away what is here, and leave the ingest."""
+        os.unlink(self._opened().path)
+        self._close()
+
     def commit(self) -> None:
         """Check the blob and make it visible; it is on the disk when this returns.
 
