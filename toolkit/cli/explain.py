@@ -14,17 +14,26 @@ if TYPE_CHECKING:
 
 
 def show_plan(session: "Session", steps: "Sequence[Step]") -> None:
-    """Print each step: number, who takes it, its calls as strace prints them, and why it is there."""
+    """Print every step of a plan."""
+    for number in range(len(steps)):
+        session.print(describe(steps, number))
+
+
+def describe(steps: "Sequence[Step]", index: int) -> str:
+    """Return a step's lines: number, who takes it, its calls as strace prints them, and why it is there."""
     from toolkit.runtime.steps.base import about
 
+    step = steps[index]
+    known = about(step)
     width = len(str(len(steps)))
-    for number, step in enumerate(steps, 1):
-        known = about(step)
-        session.print(f"{number:>{width}}  {type(step).__name__} ({known.actor}, {known.phase})")
-        indent = " " * (width + 2)
-        for call in step.calls():
-            session.print(indent + _readable(call))
-        session.print(f"{indent}# {known.why} [{known.see}]")
+    indent = " " * (width + 2)
+    return "\n".join(
+        (
+            f"{index + 1:>{width}}  {type(step).__name__} ({known.actor}, {known.phase})",
+            *(indent + _readable(call) for call in step.calls()),
+            f"{indent}# {known.why} [{known.see}]",
+        )
+    )
 
 
 def show_events(session: "Session", events: "Sequence[Event]") -> None:

@@ -64,6 +64,7 @@ ENTRIES = (
     Entry(
         "lifecycle", ("wait", "container wait"), "Block until one or more containers stop, then print their exit codes"
     ),
+    Entry("step", ("step run",), "Make and run a container one step at a time"),
     Entry("registry", ("registry serve",), "Serve a registry from a directory"),
 )
 
@@ -71,6 +72,7 @@ GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
     "registry": "Serve images to others",
+    "step": "Walk through what the engine does",
     "system": "Manage the engine",
 }
 

@@ -31,7 +31,7 @@ def run(session: Session, parsed: Parsed) -> Outcome:
         check_terminal(session, stdin=options.open_stdin, tty=options.tty)
     if parsed["dry-run"]:
         return _dry_run(session, parsed, options)
-    container = _create(session, parsed, options)
+    container = create_container(session, parsed, options)
     if is_detached:
         _start(container)
         session.print(container.id)
@@ -57,12 +57,13 @@ def run(session: Session, parsed: Parsed) -> Outcome:
 
 def create(session: Session, parsed: Parsed) -> Outcome:
     """Make a container and print its id."""
-    container = _create(session, parsed, container_options(parsed))
+    container = create_container(session, parsed, container_options(parsed))
     session.print(container.id)
     return Outcome(value=container)
 
 
-def _create(session: Session, parsed: Parsed, options: "ContainerOptions") -> "Container":
+def create_container(session: Session, parsed: Parsed, options: "ContainerOptions") -> "Container":
+    """Make a container of what the command line says, with its image brought here first where --pull says so."""
     cidfile = parsed["cidfile"]
     if cidfile and os.path.exists(cidfile):
         raise InvalidError(f"container ID file found, make sure the other container isn't running or delete {cidfile}")
