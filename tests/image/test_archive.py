@@ -17,10 +17,11 @@ from toolkit.core.digest import Digest, digest_of
 from toolkit.core.errors import CorruptLayerError, DigestMismatchError, EngineError, InvalidError, NotFoundError
 from toolkit.core.state import State
 from toolkit.image import manifest as m
-from toolkit.image.archive import load, save
 from toolkit.image.images import ImageRecord, Images
 from toolkit.image.layers import LayerRequest
+from toolkit.image.load import load
 from toolkit.image.reference import parse_reference
+from toolkit.image.save import save
 
 pytestmark = pytest.mark.needs("root")
 

@@ -146,6 +146,15 @@ def test_image_without_its_layer_is_not_added(images: Images, add: Add) -> None:
         images.add(record.manifest_digest)
 
 
+def test_image_that_lost_a_layer_is_fetched_again_or_removed(images: Images, add: Add) -> None:
+    record = add({"a": b""}, names=["x"])
+    images.layers.delete(record.diff_ids[0])
+    with pytest.raises(NotFoundError, match="image x has lost layers; `container pull x` fetches them"):
+        images.resolve("x")
+    assert images.remove("x")[0] == "Untagged: x:latest"
+    assert images.list() == []
+
+
 # docker rmi
 
 

@@ -172,6 +172,18 @@ class Images:
             pass  # no such name: it may still be the beginning of an id
         return self._find_short(text)
 
+    def find(self, text: str) -> ImageRecord:
+        """Return the image that `text` names, be all of it here or not.
+
+        Raises:
+            NotFoundError, InvalidError, ConflictError: as for `resolve`.
+        """
+        ident = self.find_id(text)
+        if ident is None:
+            named = text if _whole_id(text) else parse_reference(text).familiar()
+            raise NotFoundError(f"No such image: {named}", hint=f"`container pull {text}` fetches it")
+        return self.get(ident)
+
     def resolve(self, text: str) -> ImageRecord:
         """Return the image that `text` names.
 
@@ -179,15 +191,14 @@ class Images:
             text: a name, name:tag, name@digest, or an id or the beginning of one.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: there is none, or not all of it.
             InvalidError: `text` can be neither a name nor an id.
             ConflictError: several ids begin with it.
         """
-        ident = self.find_id(text)
-        if ident is None:
-            named = text if _whole_id(text) else parse_reference(text).familiar()
-            raise NotFoundError(f"No such image: {named}", hint=f"`container pull {text}` fetches it")
-        return self.get(ident)
+        image = self.find(text)
+        if not all(map(self.layers.has, image.diff_ids)):  # only a crash of the machine during a removal does this
+            raise NotFoundError(f"image {text} has lost layers", hint=f"`container pull {text}` fetches them")
+        return image
 
     def list(self) -> "Sequence[ImageRecord]":
         """Return all images, the newest first."""

@@ -36,7 +36,7 @@ class Pruned(NamedTuple):
 
 def remove(images: "Images", text: str, *, force: bool, users: "Mapping[str, Sequence[ImageUser]]") -> list[str]:
     """Do what `Images.remove` promises, within its lock."""
-    image = images.resolve(text)
+    image = images.find(text)
     using = users.get(image.id, ())
     references = images.references(image.id)
     if not _is_id(image.id, text):

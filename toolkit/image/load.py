@@ -1,27 +1,22 @@
-"""Images in one file: what `docker save` writes, and what `docker load` reads.
+"""Images out of one file, as `docker load` reads them.
 
-Written is one tar that is both, as docker writes it since 25.0:
-
-    oci-layout, index.json, blobs/...    an OCI image layout (image-spec, image-layout.md)
-    manifest.json                        a docker archive: config, tags and layers of each image
-
-Read is either, also the older docker archive with a directory for each layer.
-Names in the archive are keys to look things up by, never paths to write to.
+Read is an OCI image layout, a docker archive, or what is both; also the older
+docker archive with a directory for each layer.  Names in an archive are keys
+to look things up by, never paths to write to.
 """
 
-import io
-import json
 import os
 import tarfile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from toolkit.core.digest import Digest, parse_digest
-from toolkit.core.errors import CorruptLayerError, InvalidError, NotFoundError
+from toolkit.core.errors import CorruptLayerError, InvalidError
 from toolkit.image import manifest as m
 from toolkit.image.layers import LayerRequest
 from toolkit.image.reference import Reference, parse_reference
+from toolkit.image.save import BLOBS, DOCKER, INDEX, LAYOUT, NAME, REF_NAME, blob_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,13 +27,6 @@ if TYPE_CHECKING:
     from toolkit.image.images import ImageRecord, Images
     from toolkit.image.layers import LayerProgress
 
-_LAYOUT = "oci-layout"
-_INDEX = "index.json"
-_DOCKER = "manifest.json"
-_BLOBS = "blobs/"
-_LAYOUT_VERSION = b'{"imageLayoutVersion":"1.0.0"}'
-_NAME = "io.containerd.image.name"
-_REF_NAME = "org.opencontainers.image.ref.name"
 _COPY_BYTES = 1 << 20
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
@@ -53,98 +41,6 @@ class Loaded(NamedTuple):
     def lines(self) -> "list[str]":
         """Return what `docker load` prints."""
         return [f"Loaded image: {name}" for name in self.names] or [f"Loaded image ID: {self.image.id}"]
-
-
-# Writing
-
-
-def save(images: "Images", texts: "Sequence[str]", file: "IO[bytes]") -> None:
-    """Write images to `file`, with their names where `texts` are names and not ids.
-
-    Raises:
-        NotFoundError: one of the images, or a blob of it, is not here.
-    """
-    chosen: dict[str, tuple[ImageRecord, list[Reference]]] = {}
-    for text in texts:
-        image = images.resolve(text)
-        names = chosen.setdefault(image.id, (image, []))[1]
-        if not image.id.removeprefix("sha256:").startswith(text.removeprefix("sha256:")):
-            names.append(parse_reference(text))
-    with images.importing(), tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        writer = _Writer(archive, images.content)
-        for image, names in chosen.values():
-            writer.add_image(image, names)
-        writer.finish()
-
-
-class _Writer:
-    def __init__(self, archive: tarfile.TarFile, content: "ContentStore") -> None:
-        self._archive = archive
-        self._content = content
-        self._written: set[str] = set()
-        self._entries: list[m.Descriptor] = []
-        self._docker: list[dict[str, Any]] = []
-
-    def add_image(self, image: "ImageRecord", names: "Sequence[Reference]") -> None:
-        """Write an image's blobs, and note it for the lists at the end."""
-        for digest in (*(layer.digest for layer in image.layers), image.id, image.manifest_digest):
-            self._add_blob(digest)
-        manifest = m.parse_manifest(self._content.read(image.manifest_digest))
-        tags = [name for name in names if name.digest is None]
-        for name in (*tags,) or (None,):
-            self._entries.append(self._entry(image, manifest.media_type or m.OCI_MANIFEST, name))
-        self._docker.append(
-            {
-                "Config": _blob_path(image.id),
-                "RepoTags": [name.familiar() for name in tags] or None,
-                "Layers": [_blob_path(layer.digest) for layer in image.layers],
-            }
-        )
-
-    def finish(self) -> None:
-        """Write the lists."""
-        index = m.Index(schema_version=2, media_type=m.OCI_INDEX, manifests=self._entries)
-        self._add(_LAYOUT, _LAYOUT_VERSION)
-        self._add(_INDEX, m.encode(index))
-        self._add(_DOCKER, json.dumps(self._docker).encode())
-
-    def _entry(self, image: "ImageRecord", media_type: str, name: Reference | None) -> m.Descriptor:
-        annotations = {} if name is None else {_NAME: name.canonical(), _REF_NAME: name.tag or ""}
-        return m.Descriptor(
-            media_type=media_type,
-            digest=image.manifest_digest,
-            size=self._content.size(image.manifest_digest),
-            annotations=annotations,
-            platform=m.PlatformField(architecture=image.architecture, os=image.os, variant=image.variant),
-        )
-
-    def _add_blob(self, digest: Digest) -> None:
-        if digest in self._written:
-            return
-        self._written.add(digest)
-        try:
-            blob = self._content.open(digest)
-        except NotFoundError:
-            raise NotFoundError(f"blob {digest} of the image is not here any more", hint="pull the image") from None
-        with blob:
-            info = _file(_blob_path(digest), os.fstat(blob.fileno()).st_size)
-            self._archive.addfile(info, blob)
-
-    def _add(self, name: str, content: bytes) -> None:
-        self._archive.addfile(_file(name, len(content)), io.BytesIO(content))
-
-
-def _blob_path(digest: str) -> str:
-    return _BLOBS + digest.replace(":", "/")
-
-
-def _file(name: str, size: int) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = size, 0o444
-    return info
-
-
-# Reading
 
 
 def load(
@@ -229,15 +125,15 @@ class _Reader:
         file = archive.extractfile(info) if info.isreg() else None
         if file is None:
             return
-        if name.startswith(_BLOBS):
+        if name.startswith(BLOBS):
             self._found.blobs[name] = self._take_blob(name, info.size, file)
-        elif info.size > m.MANIFEST_MAX_BYTES or not (name.endswith(".json") or name == _LAYOUT):
+        elif info.size > m.MANIFEST_MAX_BYTES or not (name.endswith(".json") or name == LAYOUT):
             self._found.blobs[name] = self._take_unnamed(file)
         else:
             self._found.documents[name] = file.read()
 
     def _take_blob(self, name: str, size: int, file: "IO[bytes]") -> Digest:
-        digest = parse_digest(name.removeprefix(_BLOBS).replace("/", ":", 1))
+        digest = parse_digest(name.removeprefix(BLOBS).replace("/", ":", 1))
         with self._content.ingest(digest, size) as ingest:
             if not ingest.is_complete:
                 _fill(ingest, file)
@@ -268,7 +164,7 @@ _One = tuple[Digest, "list[Reference]"]
 def _images(found: _Contents, content: "ContentStore") -> "Iterator[_One]":
     """Yield the manifest and the names of each image of an archive."""
     docker = _docker_list(found)
-    if _INDEX in found.documents:
+    if INDEX in found.documents:
         yield from _layout_images(found, docker, content)
     elif docker:
         for entry in docker:
@@ -286,12 +182,12 @@ class _DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def _docker_list(found: _Contents) -> list[_DockerImage]:
-    if _DOCKER not in found.documents:
+    if DOCKER not in found.documents:
         return []
     try:
-        return msgspec.json.decode(found.documents[_DOCKER], type=list[_DockerImage])
+        return msgspec.json.decode(found.documents[DOCKER], type=list[_DockerImage])
     except msgspec.MsgspecError as exc:
-        raise InvalidError(f"invalid archive: {_DOCKER}: {exc}") from exc
+        raise InvalidError(f"invalid archive: {DOCKER}: {exc}") from exc
 
 
 def _tags(entry: _DockerImage) -> "list[Reference]":
@@ -299,7 +195,7 @@ def _tags(entry: _DockerImage) -> "list[Reference]":
 
 
 def _layout_images(found: _Contents, docker: list[_DockerImage], content: "ContentStore") -> "Iterator[_One]":
-    index = m.parse_manifest(found.documents[_INDEX], m.OCI_INDEX)
+    index = m.parse_manifest(found.documents[INDEX], m.OCI_INDEX)
     if not isinstance(index, m.Index):
         raise InvalidError("invalid archive: index.json is no index")
     by_config = {entry.config: _tags(entry) for entry in docker}
@@ -307,7 +203,7 @@ def _layout_images(found: _Contents, docker: list[_DockerImage], content: "Conte
     for entry in index.manifests:
         digest, manifest = _selected(entry, content)
         known = names.setdefault(digest, [])
-        known += [*_annotated(entry), *by_config.get(_blob_path(manifest.config.digest), [])]
+        known += [*_annotated(entry), *by_config.get(blob_path(manifest.config.digest), [])]
     yield from names.items()
 
 
@@ -324,7 +220,7 @@ def _selected(entry: m.Descriptor, content: "ContentStore") -> tuple[Digest, m.M
 
 def _annotated(entry: m.Descriptor) -> "list[Reference]":
     """Return the name that an index gives an image; a mere tag is none."""
-    text = entry.annotations.get(_NAME) or entry.annotations.get(_REF_NAME, "")
+    text = entry.annotations.get(NAME) or entry.annotations.get(REF_NAME, "")
     return [parse_reference(text)] if "/" in text or ":" in text else []
 
 
