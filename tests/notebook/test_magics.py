@@ -212,12 +212,6 @@ def test_interrupt_ends_a_container_that_ignores_it(cells: Cells) -> None:
     assert "deaf" not in names(cells)
 
 
-def test_interrupt_ends_following_logs(cells: Cells, sleeper: Container) -> None:
-    shown = run_and_interrupt(cells, "%container logs -f sleeper")
-    assert isinstance(shown.error, CommandInterruptedError)
-    assert sleeper.status == "running"
-
-
 def test_interrupt_ends_a_container_that_goes_on_writing(cells: Cells) -> None:
     script = "while :; do echo tick; sleep 0.05; done"
     shown = run_and_interrupt(cells, f"%container run --rm --name chatty lab sh -c '{script}'")
@@ -232,10 +226,12 @@ def test_interrupt_ends_a_container_with_a_terminal(cells: Cells) -> None:
     assert "windowed" not in names(cells)
 
 
-def test_interrupt_leaves_a_container_alone_that_a_cell_only_looks_into(cells: Cells, sleeper: Container) -> None:
-    shown = run_and_interrupt(cells, "%container exec sleeper sleep 1000")
-    assert isinstance(shown.error, CommandInterruptedError)
-    assert sleeper.status == "running"
+def test_interrupt_ends_what_the_cell_started_and_no_more(cells: Cells, sleeper: Container) -> None:
+    for command in ("exec sleeper sleep 999", "exec -t sleeper sleep 999", "attach sleeper", "logs -f sleeper"):
+        shown = run_and_interrupt(cells, f"%container {command}")
+        assert isinstance(shown.error, CommandInterruptedError)
+        assert sleeper.status == "running"
+        assert sleeper.pids == [sleeper.pid], command
 
 
 def test_signal_handler_is_given_back(cells: Cells) -> None:

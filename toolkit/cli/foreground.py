@@ -9,6 +9,8 @@ from toolkit.core.errors import ConflictError, EngineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from toolkit.engine import Attachment, Container
 
 
@@ -39,6 +41,16 @@ def console_size(session: Session) -> tuple[int, int] | None:
     return rows, columns
 
 
+def killer(container: "Container") -> "Callable[[int], None]":
+    """Return what sends a signal to a container that may have ended."""
+
+    def kill(number: int) -> None:
+        with suppress(ConflictError):  # it has just ended; the next thing to arrive is its exit code
+            container.kill(number)
+
+    return kill
+
+
 def follow(
     session: Session,
     container: "Container",
@@ -48,14 +60,22 @@ def follow(
     tty: bool,
     keys: bytes,
     sig_proxy: bool,
+    interrupt: "Callable[[int], None] | None" = None,
 ) -> int:
-    """Carry the streams until the process has ended; return its exit code, or 0 if the user detached."""
+    """Carry the streams until the process has ended; return its exit code, or 0 if the user detached.
 
-    def kill(number: int) -> None:
-        with suppress(ConflictError):  # it has just ended; the next thing to arrive is its exit code
-            container.kill(number)
-
-    wishes = Wishes(stdin=stdin, tty=tty, detach_keys=keys, kill=kill if sig_proxy and not tty else None)
+    Args:
+        session: whose streams.
+        container: whose process.
+        attachment: the connection to it.
+        stdin: pass the user's input on.
+        tty: the process has a terminal.
+        keys: with which the user detaches.
+        sig_proxy: pass a shell's signals on.
+        interrupt: ends the process when a notebook's cell is interrupted; None: leave it alone then.
+    """
+    kill = killer(container) if sig_proxy and not tty else None
+    wishes = Wishes(stdin=stdin, tty=tty, detach_keys=keys, kill=kill, interrupt=interrupt)
     try:
         with attachment:
             connect(session, attachment, wishes)
@@ -65,8 +85,8 @@ def follow(
     except TerminatedError as exc:
         return exc.exit_code
     except KeyboardInterrupt:  # it came before signals were the container's
-        if sig_proxy:
-            kill(signal.SIGKILL)
+        if sig_proxy and interrupt is not None:
+            interrupt(signal.SIGKILL)
         raise
     exit_code: int = attachment.exit_code if attachment.exit_code is not None else -1
     return int(container.wait()) if exit_code < 0 else exit_code

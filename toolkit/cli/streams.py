@@ -37,6 +37,8 @@ class Wishes(NamedTuple):
     detach_keys: bytes
     kill: "Callable[[int], None] | None" = None
     """Sends a signal to the container; None: signals are not passed on."""
+    interrupt: "Callable[[int], None] | None" = None
+    """Sends a signal to what a notebook's cell waits for, when the cell is interrupted; None: leave it alone."""
 
 
 class DetachedError(Exception):
@@ -119,8 +121,8 @@ class _Loop:
         left_s = self._kill_at_s - time.monotonic()
         if left_s > 0:
             return left_s * 1000
-        if self._wishes.kill is not None:
-            self._wishes.kill(signal.SIGKILL)
+        if self._wishes.interrupt is not None:
+            self._wishes.interrupt(signal.SIGKILL)
         self._kill_at_s = None
         return None
 
@@ -182,9 +184,9 @@ class _Loop:
 
     def _interrupt(self) -> None:
         """End what a notebook's cell is waiting for: ask the process, and kill it if it does not listen."""
-        if self._wishes.kill is None:
+        if self._wishes.interrupt is None:
             raise TerminatedError(signal.SIGINT)
-        self._wishes.kill(signal.SIGINT)
+        self._wishes.interrupt(signal.SIGINT)
         self._kill_at_s = self._kill_at_s or time.monotonic() + _GRACE_S
 
     def _resize(self) -> None:

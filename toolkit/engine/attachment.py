@@ -1,8 +1,11 @@
 """Being attached to a process of a container: its output comes out, its input goes in."""
 
+import errno
 import json
+import os
 from typing import Any, NamedTuple
 
+from toolkit.linux import process
 from toolkit.runtime import client, frames
 
 TYPE_CHECKING = False
@@ -26,10 +29,13 @@ class Output(NamedTuple):
 class Attachment:
     """A live connection to a process of a container; close it to leave, the process goes on."""
 
-    def __init__(self, session: client.Session, on_exit: "Callable[[int], None] | None" = None) -> None:
-        """Wrap `session`; call `on_exit` with the exit code once it is known."""
+    def __init__(
+        self, session: client.Session, on_exit: "Callable[[int], None] | None" = None, *, pid: int = 0
+    ) -> None:
+        """Wrap `session`; call `on_exit` with the exit code once it is known; `pid` is an exec's, to `kill` it."""
         self._session = session
         self._on_exit = on_exit
+        self._pidfd = _open_process(pid) if pid else -1
         self.exit_code: int | None = None
         self.oom_killed = False
         self.events: list[Event] = []
@@ -72,9 +78,21 @@ class Attachment:
         """Tell the process's terminal its size in characters."""
         self._session.control(op="resize", rows=rows, columns=columns)
 
+    def kill(self, number: int) -> None:
+        """Send a signal to the process of an exec; one that has ended gets none."""
+        if self._pidfd >= 0 and self.exit_code is None:
+            try:
+                process.pidfd_send_signal(self._pidfd, number)
+            except OSError as exc:
+                if exc.errno != errno.ESRCH:
+                    raise
+
     def close(self) -> None:
         """Leave; the process goes on."""
         self._session.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
 
     def __enter__(self) -> "Self":
         return self
@@ -97,3 +115,13 @@ class Attachment:
         if self._on_exit is not None:
             callback, self._on_exit = self._on_exit, None
             callback(self.exit_code)
+
+
+def _open_process(pid: int) -> int:
+    """Return a pidfd of a process that has just been started; -1 where it has ended already."""
+    try:
+        return process.pidfd_open(pid)
+    except OSError as exc:
+        if exc.errno != errno.ESRCH:
+            raise
+        return -1

@@ -184,7 +184,7 @@ class Container:
             self, attach=attach, trace=trace, gated=gate is not None, console_size=console_size
         )
         try:
-            events = _await_start(session, gate)
+            events, _pid = _await_start(session, gate)
         except client.MonitorLostError:
             session.close()
             self._engine.recovery.recover(self.id)
@@ -361,11 +361,11 @@ class Container:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
         session = self._engine.launcher.exec(self, status.pid, options, console_size=console_size)
         try:
-            _await_start(session, None)
+            _events, pid = _await_start(session, None)
         except BaseException:
             session.close()
             raise
-        return Attachment(session)
+        return Attachment(session, pid=pid)
 
     def stats(self) -> Any:
         """Return what it uses at this moment, from its cgroups (`toolkit.linux.cgroup.Stats`).
@@ -382,8 +382,8 @@ class Container:
         return self._engine.cgroups.pids(self.id) if self.status == RUNNING else []
 
 
-def _await_start(session: "client.Session", gate: "Callable[[int], bool] | None") -> "list[Any]":
-    """Read until the process runs; return the events of the start."""
+def _await_start(session: "client.Session", gate: "Callable[[int], bool] | None") -> "tuple[list[Any], int]":
+    """Read until the process runs; return the events of the start and the host's pid of the process."""
     from toolkit.runtime import client
 
     events: list[Any] = []
@@ -397,7 +397,7 @@ def _await_start(session: "client.Session", gate: "Callable[[int], bool] | None"
         elif event == "failed":
             raise client.error_of(message)
         elif event == "started":
-            return events
+            return events, int(message["pid"])
     raise client.MonitorLostError("the container's monitor was killed while it started it", hint="try again")
 
 

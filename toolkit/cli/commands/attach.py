@@ -6,7 +6,7 @@ from toolkit.cli.command import Command
 from toolkit.cli.detach import parse_keys
 from toolkit.cli.each import each
 from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
-from toolkit.cli.foreground import check_terminal, console_size, follow
+from toolkit.cli.foreground import check_terminal, console_size, follow, killer
 from toolkit.cli.session import Outcome, Session
 from toolkit.core.errors import ConflictError, InvalidError
 
@@ -42,7 +42,14 @@ def _start_attached(session: Session, parsed: Parsed) -> Outcome:
     attachment = container.start(attach=True, console_size=console_size(session) if options.tty else None)
     assert attachment is not None  # because of attach=True
     exit_code = follow(
-        session, container, attachment, stdin=stdin, tty=options.tty, keys=keys, sig_proxy=parsed["sig-proxy"]
+        session,
+        container,
+        attachment,
+        stdin=stdin,
+        tty=options.tty,
+        keys=keys,
+        sig_proxy=parsed["sig-proxy"],
+        interrupt=killer(container),
     )
     return Outcome(exit_code, container)
 

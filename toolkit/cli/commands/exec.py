@@ -30,7 +30,16 @@ def execute(session: Session, parsed: Parsed) -> Outcome:
     if is_detached:
         attachment.close()
         return Outcome(value=container)
-    exit_code = follow(session, container, attachment, stdin=options.open_stdin, tty=tty, keys=keys, sig_proxy=False)
+    exit_code = follow(
+        session,
+        container,
+        attachment,
+        stdin=options.open_stdin,
+        tty=tty,
+        keys=keys,
+        sig_proxy=False,
+        interrupt=attachment.kill,
+    )
     return Outcome(exit_code, container)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from toolkit.cli.command import Command
 from toolkit.cli.detach import parse_keys
 from toolkit.cli.flags import Parsed
-from toolkit.cli.foreground import check_terminal, console_size, follow
+from toolkit.cli.foreground import check_terminal, console_size, follow, killer
 from toolkit.cli.run_flags import CREATE_FLAGS, RUN_FLAGS, container_options
 from toolkit.cli.session import Outcome, Session
 from toolkit.core.errors import EngineError, InvalidError, NotFoundError
@@ -47,6 +47,7 @@ def run(session: Session, parsed: Parsed) -> Outcome:
         tty=options.tty,
         keys=keys,
         sig_proxy=parsed["sig-proxy"],
+        interrupt=killer(container),
     )
     if parsed["explain"]:
         from toolkit.cli.explain import show_events
