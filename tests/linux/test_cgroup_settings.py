@@ -208,10 +208,20 @@ def test_what_v2_lacks_is_refused_by_name() -> None:
         V2.writes("/a/b", {"memory": {"swappiness": 10}})
 
 
-def test_unified_resources_need_v2() -> None:
-    with pytest.raises(UnsupportedError, match="no cgroup v2"):
-        V1.writes("/a/b", {"unified": {"memory.high": "100"}})
-    assert V2.writes("/a/b", {"unified": {"memory.high": "100"}}) == [("/c/a/b/memory.high", "100")]
+@pytest.mark.parametrize("hierarchy", [V1, HYBRID])
+def test_unified_resources_need_their_controller_in_v2(hierarchy: Hierarchy) -> None:
+    with pytest.raises(UnsupportedError, match=r"no cgroup v2 with the controller memory, which memory.high needs"):
+        hierarchy.writes("/a/b", {"unified": {"memory.high": "100"}})
+
+
+def test_unified_resources_are_written_and_handed_down() -> None:
+    resources: Resources = {"unified": {"memory.high": "100", "cgroup.max.depth": "3", "cpuset.cpus": "0"}}
+    assert V2.writes("/a/b", resources) == [
+        ("/c/a/b/memory.high", "100"),
+        ("/c/a/b/cgroup.max.depth", "3"),
+        ("/c/a/b/cpuset.cpus", "0"),
+    ]
+    assert "cpuset" in V2.needed(resources)
 
 
 @pytest.mark.parametrize("name", ["", "/", "x", "/x/", "//x", "/x/../y", "/..", "/./x"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.seccomp import Call, simulate
-from toolkit.core.errors import InvalidError
+from toolkit.core.errors import InvalidError, UnsupportedError
 from toolkit.linux import libc
 from toolkit.linux.capability import ALL, DEFAULT, NAMES, parse
 from toolkit.linux.seccomp import apply, bpf, cache, profile, rules, search, table
@@ -191,6 +191,12 @@ def test_listing_reads_like_a_program(default: bytes) -> None:
 def test_what_makes_no_sense_is_named(broken: Filter, complaint: str) -> None:
     with pytest.raises(InvalidError, match=complaint):
         compile_filter(broken, "x86_64")
+
+
+@pytest.mark.parametrize("document_or_none", [None, {"defaultAction": "SCMP_ACT_ALLOW"}])
+def test_unknown_machine_is_refused_by_name(tmp_path: Path, document_or_none: DockerProfile | None) -> None:
+    with pytest.raises(UnsupportedError, match=r"for riscv64 are not known here; --security-opt seccomp=unconfined"):
+        cache.cached(str(tmp_path), document_or_none, 0, "riscv64")
 
 
 def test_a_program_too_long_for_the_kernel_is_refused() -> None:

@@ -123,13 +123,15 @@ class Hierarchy(NamedTuple):
         self.needed(resources)
         if "memory" not in self.v1 and self.v2:
             _refuse_v1_only(resources)
+        for file in resources.get("unified", {}):
+            controller = file.partition(".")[0]
+            if controller not in self.v2_controllers and not (self.v2 and controller == "cgroup"):
+                message = f"this host has no cgroup v2 with the controller {controller}, which {file} needs"
+                raise UnsupportedError(message, hint="leave it out, or boot with systemd.unified_cgroup_hierarchy=1")
         settings = [each for each in v1.settings(resources, memory_limit=memory_limit) if each.controller in self.v1]
+        in_v1 = {_V2_NAME.get(controller, controller) for controller in self.v1}
         if self.v2:
-            in_v1 = {_V2_NAME.get(controller, controller) for controller in self.v1}
             settings += (each for each in v2.settings(resources) if each.controller not in in_v1)
-        elif resources.get("unified"):
-            message = "this host has no cgroup v2, which `unified` resources are for"
-            raise UnsupportedError(message, hint="leave them out, or boot with systemd.unified_cgroup_hierarchy=1")
         return [(f"{self._path_of(name, each.controller)}/{each.file}", each.value) for each in settings]
 
     def _path_of(self, name: str, controller: str) -> str:

@@ -120,4 +120,8 @@ def controllers(resources: Resources) -> dict[str, str]:
         wanted["blkio"] = "a limit on block I/O"
     if resources.get("hugepageLimits"):
         wanted["hugetlb"] = "a limit on huge pages"
+    for file in resources.get("unified", {}):
+        controller = file.partition(".")[0]
+        if controller != "cgroup":
+            wanted.setdefault("blkio" if controller == "io" else controller, f"the unified resource {file}")
     return wanted

@@ -15,7 +15,7 @@ See Also:
 
 from typing import TypedDict
 
-from toolkit.core.errors import InvalidError
+from toolkit.core.errors import InvalidError, UnsupportedError
 from toolkit.linux.capability import parse
 from toolkit.linux.seccomp.rules import Argument, Filter, Rule, scmp_name
 
@@ -156,13 +156,24 @@ _EQ = "SCMP_CMP_EQ"
 
 
 def default_profile(capabilities: int, architecture: str) -> Filter:
-    """Return docker's default profile for a container with these capabilities, as OCI's `linux.seccomp`."""
+    """Return docker's default profile for a container with these capabilities, as OCI's `linux.seccomp`.
+
+    Raises:
+        UnsupportedError: this machine is neither x86_64 nor aarch64.
+    """
+    _check_machine(architecture)
     return Filter(
         defaultAction="SCMP_ACT_ERRNO",
         defaultErrnoRet=1,
         architectures=[scmp_name(name) for name in SUBARCHITECTURES[architecture]],
         syscalls=list(_rules(capabilities, architecture)),
     )
+
+
+def _check_machine(architecture: str) -> None:
+    if architecture not in SUBARCHITECTURES:
+        message = f"seccomp filters for {architecture} are not known here"
+        raise UnsupportedError(message, hint="--security-opt seccomp=unconfined runs without one")
 
 
 def _rules(capabilities: int, architecture: str) -> list[Rule]:
@@ -238,10 +249,12 @@ def resolve(profile: DockerProfile, capabilities: int, architecture: str, kernel
 
     Raises:
         InvalidError: the document contradicts itself.
+        UnsupportedError: this machine is neither x86_64 nor aarch64.
 
     See Also:
         moby, profiles/seccomp/seccomp_linux.go
     """
+    _check_machine(architecture)
     found = Filter(defaultAction=profile.get("defaultAction", ""), syscalls=[])
     if "defaultErrnoRet" in profile:
         found["defaultErrnoRet"] = profile["defaultErrnoRet"]
