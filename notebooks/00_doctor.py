@@ -55,7 +55,8 @@ assert version["KernelVersion"] == os.uname().release
 # finds out by trying each one, not by looking at version numbers.
 #
 # *Expect:* a board of features. A green tick means that it was tried and it worked. If something is missing, the
-# reason and a cure are written below the board. Move the mouse over a tile to read what it is good for.
+# reason and a cure are written below the board. Rest the mouse on a tile to read what it is good for, and which call
+# decided.
 
 # %%
 from toolkit.linux.probe import find_features
@@ -157,7 +158,8 @@ assert "lab" in images.column("REPOSITORY")
 #    Where did it go?
 # 3. Run `%container run --rm lab no-such-program`. What does the message suggest, and what is the exit code? (In a
 #    shell, `echo $?` shows it; here, the message's own `CommandError` has an `.exit_code`.)
-# 4. Is anything missing on your board? Read the cure. On a laptop of your own, would you apply it?
+# 4. The board above shows what every container is made of. `%container doctor` looks at all that *some* container
+#    needs. Is anything missing there? Read the cure. On a laptop of your own, would you apply it?
 
 # %%
 # This cell is yours.

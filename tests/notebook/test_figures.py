@@ -28,6 +28,11 @@ def test_matrix_tells_why_and_the_cure() -> None:
     assert "bytes &lt;of&gt; memory" in figure.html
 
 
+def test_tile_tells_the_evidence() -> None:
+    figure = capability_matrix([HERE._replace(evidence='unshare("<>") = 0')])
+    assert "against fork bombs\nunshare(&quot;&lt;&gt;&quot;) = 0" in figure.html
+
+
 def test_matrix_without_gaps_has_no_list_of_cures() -> None:
     assert "Not here" not in capability_matrix([HERE]).html
 

@@ -119,6 +119,16 @@ def test_images_are_a_table(cells: Cells) -> None:
     assert "lab" in cells.value("%container images").column("REPOSITORY")
 
 
+def test_doctor_shows_a_board(cells: Cells) -> None:
+    shown = cells.run("features = %container doctor\nfeatures")
+    assert shown.stdout == ""
+    assert len(shown.bundles) == 1
+    here = sum(feature.is_here for feature in shown.value)
+    assert f"<b>{here} of {len(shown.value)}</b>" in shown.bundles[0]["text/html"]
+    assert shown.bundles[0]["text/plain"].startswith("GROUP ")
+    assert cells.run("%container doctor --format {{.Name}}").stdout.startswith("pid\n")
+
+
 def test_document_is_printed_once_and_is_a_value(cells: Cells) -> None:
     shown = cells.run("%container version")
     assert shown.value["KernelVersion"] == os.uname().release

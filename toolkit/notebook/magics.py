@@ -30,7 +30,10 @@ from toolkit.notebook.values import Container, Finished, Table, wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from toolkit.cli.session import Outcome
+    from toolkit.linux.probe import Feature
     from toolkit.notebook.request import Request
     from toolkit.notebook.session import CellSession
 
@@ -100,7 +103,7 @@ def run_command(words: list[str], cell: str | None = None) -> Any:
     request = read_request(words)
     if cell is not None:
         words = with_stdin(words, request)
-    session = CellSession(cell, holds_output=request.is_table)
+    session = CellSession(cell, holds_output=request.is_table or request.is_board)
     with Interruptible() as interruptible:
         outcome = perform(words, session)
     if interruptible.was_interrupted:
@@ -149,6 +152,8 @@ def _value(session: "CellSession", request: "Request", outcome: "Outcome") -> An
     value = wrap(outcome.value, session.engine) if outcome.value is not None else None
     if request.is_table:
         return _show_table(session, value if isinstance(value, list) else [])
+    if request.is_board:
+        return _show_board(session, outcome.value)
     if request.is_foreground:
         return Finished(outcome.exit_code, session.written(), value if isinstance(value, Container) else None)
     if request.name in _DEEDS and isinstance(value, list) and len(value) == 1:
@@ -167,3 +172,13 @@ def _show_table(session: "CellSession", values: list[Any]) -> Any:
     table = Table(values, printed)
     table.show(text)
     return table
+
+
+def _show_board(session: "CellSession", features: "Sequence[Feature]") -> Any:
+    from toolkit.notebook.figures.capabilities import capability_matrix
+    from toolkit.notebook.values import Values
+
+    publish({"text/plain": session.printed().rstrip("\n"), "text/html": capability_matrix(features).html})
+    values = Values(features)
+    values.mark_shown()
+    return values

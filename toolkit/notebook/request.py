@@ -37,9 +37,16 @@ class Request(NamedTuple):
     @property
     def is_table(self) -> bool:
         """Tell whether it prints its default table."""
-        if self.flags is None or self.name not in _LISTS:
-            return False
-        return not (self.flags.get("quiet") or self.flags.get("format"))
+        return self.name in _LISTS and not self._is_formatted
+
+    @property
+    def is_board(self) -> bool:
+        """Tell whether it looks at the machine's features, for a board of them."""
+        return self.name == "doctor" and not self._is_formatted
+
+    @property
+    def _is_formatted(self) -> bool:
+        return self.flags is None or bool(self.flags.get("quiet") or self.flags.get("format"))
 
 
 def read_request(words: list[str]) -> Request:

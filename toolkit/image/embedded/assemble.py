@@ -59,6 +59,10 @@ class _Assembler:
             raise UnsupportedError("this machine has no shell to make an image of", hint="install bash or dash")
         add_files(self._base, self._host, shell)
         self._add_group(recipe.SHELL, self._shell)
+        if self._host.walk(shell).real not in self._shell:
+            raise UnsupportedError(
+                f"{shell} cannot be copied: a library of it is missing", hint="reinstall its package"
+            )
         self._add_group(recipe.TOOLS, self._tools)
         self._add_data(shell)
         python = self._add_python()

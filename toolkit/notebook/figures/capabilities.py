@@ -41,9 +41,13 @@ def _group(name: str, members: list[Feature]) -> str:
 def _tile(feature: Feature) -> str:
     colour, mark, line = (GREEN, "✓", "solid") if feature.is_here else (AMBER, "○", "dashed")
     return (
-        f'<span title="{escape(feature.meaning)}" style="border:1px {line} {colour};{_TILE}">'
+        f'<span title="{escape(_hint(feature))}" style="border:1px {line} {colour};{_TILE}">'
         f'<span style="color:{colour};font-weight:700">{mark}</span> {escape(feature.name)}</span>'
     )
+
+
+def _hint(feature: Feature) -> str:
+    return f"{feature.meaning}\n{feature.evidence}" if feature.evidence else feature.meaning
 
 
 def _missing(features: Sequence[Feature]) -> str:
