@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -131,6 +131,34 @@ def close_engine(engine: Engine) -> None:
     for container in engine.containers.list(all=True):
         container.remove(force=True)
     engine.shutdown()
+
+
+def in_processes(engine: Engine, count: int, function: Callable[[Engine, int], int]) -> list[int]:
+    """Call `function` in so many processes at the same time, each with the engine opened anew; return their codes.
+
+    A process that was killed has the negative number of its signal.
+    """
+    # sqlite does not survive a fork: no connection may be open when it happens.
+    engine.state.close()
+    reader, writer = os.pipe()
+    pids: list[int] = []
+    for number in range(count):
+        pid = os.fork()
+        if pid == 0:
+            code = 99
+            try:
+                os.close(writer)
+                os.read(reader, 1)  # the end of the pipe: all at once
+                with Engine.open(engine.paths.root, engine.paths.run) as mine:
+                    code = function(mine, number)
+            finally:
+                os._exit(code)
+        pids.append(pid)
+    os.close(reader)
+    os.close(writer)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    engine.state.__init__(engine.paths.state)  # type: ignore[misc]  # open it again, for all who have it
+    return codes
 
 
 def collect(attachment: Attachment) -> Ran:

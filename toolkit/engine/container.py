@@ -31,6 +31,7 @@ EXITED = "exited"
 _STOP_TIMEOUT_S = 10
 _KILLED = 128 + signal.SIGKILL
 _POLL_S = 0.01
+_RETRY_PAUSES_S = (0.02, 0.2)
 
 
 class Status(NamedTuple):
@@ -100,7 +101,9 @@ class Container:
                     continue
                 return Status(RUNNING, running["pid"], running["started_at"])
             except FileNotFoundError:
-                break
+                if not os.path.isdir(self.run_dir) or self._is_monitored():
+                    break
+                self._engine.recovery.recover(self.id)  # whoever was starting it was killed
         record = self._read_exit()
         return Status(CREATED) if record is None else Status(EXITED, 0, record.started_at, record)
 
@@ -176,32 +179,64 @@ class Container:
             EngineError: anything else that stands in the way; nothing is left of the attempt.
         """
         from toolkit.engine.attachment import Attachment
-        from toolkit.runtime import client
 
         if self.status == RUNNING:
             return self.attach() if attach else None
-        session = self._engine.launcher.start(
-            self, attach=attach, trace=trace, gated=gate is not None, console_size=console_size
-        )
-        try:
-            events, _pid = _await_start(session, gate)
-        except client.MonitorLostError:
-            session.close()
-            self._engine.recovery.recover(self.id)
-            raise
-        except EngineError:
-            session.close()
-            self._ended(0)
-            raise
-        except BaseException:  # interrupted: what has begun to run must not go on alone
-            self._undo_start(session)
-            raise
+        session, events = self._begin_surely(attach=attach, trace=trace, gate=gate, console_size=console_size)
         if not attach:
             session.close()
             return None
         attachment = Attachment(session, self._ended)
         attachment.events = events
         return attachment
+
+    def _begin_surely(
+        self,
+        *,
+        attach: bool,
+        trace: bool,
+        gate: "Callable[[int], bool] | None",
+        console_size: tuple[int, int] | None,
+    ) -> "tuple[client.Session, list[Any]]":
+        """As `_begin`; a zygote that was about to leave when it was asked is no reason to fail."""
+        from toolkit.runtime import client
+
+        pauses_s = iter(_RETRY_PAUSES_S)
+        while True:
+            try:
+                return self._begin(attach=attach, trace=trace, gate=gate, console_size=console_size)
+            except client.MonitorLostError as lost:
+                pause_s = next(pauses_s, None)
+                if lost.has_begun or pause_s is None:
+                    self._engine.recovery.recover(self.id)
+                    raise
+            self._engine.recovery.undo(self.id)
+            time.sleep(pause_s)
+
+    def _begin(
+        self,
+        *,
+        attach: bool,
+        trace: bool,
+        gate: "Callable[[int], bool] | None",
+        console_size: tuple[int, int] | None,
+    ) -> "tuple[client.Session, list[Any]]":
+        """Have it started and wait until its program runs; return the connection and the events so far."""
+        from toolkit.runtime import client
+
+        session = self._engine.launcher.start(
+            self, attach=attach, trace=trace, gated=gate is not None, console_size=console_size
+        )
+        try:
+            return session, _await_start(session, gate)[0]
+        except EngineError as exc:
+            session.close()
+            if not isinstance(exc, client.MonitorLostError):
+                self._ended(0)
+            raise
+        except BaseException:  # interrupted: what has begun to run must not go on alone
+            self._undo_start(session)
+            raise
 
     def _undo_start(self, session: "client.Session") -> None:
         session.control(op="abort")
@@ -387,7 +422,9 @@ def _await_start(session: "client.Session", gate: "Callable[[int], bool] | None"
     from toolkit.runtime import client
 
     events: list[Any] = []
+    has_begun = False
     while (received := session.receive()) is not None:
+        has_begun = True
         message = json.loads(received[1])
         event = message["event"]
         if event == "trace":
@@ -398,7 +435,9 @@ def _await_start(session: "client.Session", gate: "Callable[[int], bool] | None"
             raise client.error_of(message)
         elif event == "started":
             return events, int(message["pid"])
-    raise client.MonitorLostError("the container's monitor was killed while it started it", hint="try again")
+    lost = client.MonitorLostError("the container's monitor was killed while it started it", hint="try again")
+    lost.has_begun = has_begun
+    raise lost
 
 
 def _ends_within(pid: int, timeout_s: float) -> bool:

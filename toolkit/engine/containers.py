@@ -8,7 +8,7 @@ from toolkit.core.errors import ConflictError, NotFoundError
 from toolkit.engine.argv import command
 from toolkit.engine.container import RUNNING, Container
 from toolkit.engine.names import check_name, random_name
-from toolkit.engine.recovery import claim, remove_run_dir
+from toolkit.engine.recovery import remove_run_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,16 +103,19 @@ class Containers:
         return sorted(found, key=lambda one: one.doc["created"], reverse=True)
 
     def discard(self, container: Container) -> None:
-        """Delete a container that does not run."""
-        run_dir = container.run_dir
-        fd = claim(run_dir)
-        if fd >= 0:
-            try:
-                self._engine.recovery.clean(container.id)
-            finally:
-                os.close(fd)
-            remove_run_dir(run_dir)
-        self._engine.recovery.remove(container.id)
+        """Delete a container that does not run.
+
+        Raises:
+            ConflictError: it does, or somebody else is about to start or remove it.
+        """
+        recovery = self._engine.recovery
+        fd = recovery.take(container.id, container.name)
+        try:
+            self._engine.cgroups.destroy(container.id)
+            recovery.remove(container.id)
+            remove_run_dir(container.run_dir)
+        finally:
+            os.close(fd)
 
 
 def _document(options: "ContainerOptions", image: "ImageRecord") -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """Starting things: from a stored container to a request that the zygote's child carries out."""
 
+import errno
 import functools
 import json
 import os
 import socket
 
-from toolkit.core.errors import ConflictError, NotFoundError
+from toolkit.core.errors import ConflictError, NotFoundError, StorageFullError
 from toolkit.engine import oci, users
-from toolkit.linux import lock, namespace, procfs
+from toolkit.engine.recovery import remove_run_dir
+from toolkit.linux import namespace, procfs
 from toolkit.runtime import plan as planner
 from toolkit.runtime.client import Session, Zygote
 from toolkit.runtime.request import Request
@@ -59,57 +61,69 @@ class Launcher:
             ConflictError: someone else is starting it at this moment.
             EngineError: its options cannot be planned.
         """
-        paths, options = self._engine.paths, container.options
-        lock_fd = self._claim(container)
+        recovery = self._engine.recovery
+        lock_fd = recovery.take(container.id, container.name)
         try:
-            directory = paths.container(container.id)
-            os.makedirs(directory, 0o710, exist_ok=True)
-            root = self._root_filesystem(container, volatile=options.auto_remove)
-            overlay.prepare(root)
-            self._engine.cgroups.prepare(container.id, oci.resources(options))
-            config = self._config(container, root, console_size)
-            self._write_files(container, directory, config)
-            plan = self._plan(container, config, root)
-            request = Request(
-                id=container.id,
-                tty=options.tty,
-                stdin=options.open_stdin,
-                stdin_once=options.stdin_once,
-                run_dir=container.run_dir,
-                log=paths.log(container.id),
-                exit_file=paths.exit_file(container.id),
-                cgroups=self._engine.cgroups.directories(container.id, oci.resources(options)),
-                kill_file=self._engine.cgroups.kill_file(container.id),
-                oom_file=self._engine.cgroups.oom_file(container.id),
-                trace=trace,
-                gated=gated,
-                foreground=attach,
-                successor=self._engine.remover(container.id) if options.auto_remove else (),
+            request, plan = self._prepared(
+                container, attach=attach, trace=trace, gated=gated, console_size=console_size
             )
-            _unlink(paths.exit_file(container.id))
             return self.zygote.start(request, plan, lock_fd)
         except BaseException:
-            os.rmdir(container.run_dir)
+            os.close(lock_fd)
+            lock_fd = -1
+            recovery.recover(container.id)  # unless a monitor has got it after all
             raise
         finally:
-            os.close(lock_fd)
+            if lock_fd >= 0:
+                os.close(lock_fd)
 
-    def _claim(self, container: "Container") -> int:
-        """Make and lock the run directory: from now on this start is the only one."""
-        while True:
-            try:
-                os.mkdir(container.run_dir, 0o700)
-            except FileExistsError:
-                self._engine.recovery.recover(container.id)
-                if os.path.isdir(container.run_dir):
-                    message = f"container {container.name} is being started or stopped by someone else"
-                    raise ConflictError(message, hint="try again") from None
-                continue
-            fd = lock.open_directory(container.run_dir)
-            lock.wait_lock(fd)
-            if os.fstat(fd).st_nlink > 0:
-                return fd
-            os.close(fd)
+    def _prepared(
+        self, container: "Container", *, attach: bool, trace: bool, gated: bool, console_size: tuple[int, int] | None
+    ) -> "tuple[Request, tuple[Step, ...]]":
+        """Return request and plan; where there can be none, the container is as it was, or gone with --rm."""
+        try:
+            self._engine.containers.get(container.id)  # it may have been removed while we waited
+            return self._request(container, attach=attach, trace=trace, gated=gated, console_size=console_size)
+        except BaseException as exc:
+            if container.options.auto_remove:
+                self._engine.recovery.remove(container.id)
+            remove_run_dir(container.run_dir)
+            if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                hint = "free some space and try again"
+                raise StorageFullError("no space left for the container's files", hint=hint) from exc
+            raise
+
+    def _request(
+        self, container: "Container", *, attach: bool, trace: bool, gated: bool, console_size: tuple[int, int] | None
+    ) -> "tuple[Request, tuple[Step, ...]]":
+        """Make everything that a start needs on disk, and say what the monitor has to do."""
+        paths, options = self._engine.paths, container.options
+        directory = paths.container(container.id)
+        os.makedirs(directory, 0o710, exist_ok=True)
+        root = self._root_filesystem(container, volatile=options.auto_remove)
+        overlay.prepare(root)
+        self._engine.cgroups.prepare(container.id, oci.resources(options))
+        config = self._config(container, root, console_size)
+        self._write_files(container, directory, config)
+        plan = self._plan(container, config, root)
+        request = Request(
+            id=container.id,
+            tty=options.tty,
+            stdin=options.open_stdin,
+            stdin_once=options.stdin_once,
+            run_dir=container.run_dir,
+            log=paths.log(container.id),
+            exit_file=paths.exit_file(container.id),
+            cgroups=self._engine.cgroups.directories(container.id, oci.resources(options)),
+            kill_file=self._engine.cgroups.kill_file(container.id),
+            oom_file=self._engine.cgroups.oom_file(container.id),
+            trace=trace,
+            gated=gated,
+            foreground=attach,
+            successor=self._engine.remover(container.id) if options.auto_remove else (),
+        )
+        _unlink(paths.exit_file(container.id))
+        return request, plan
 
     def _root_filesystem(self, container: "Container", *, volatile: bool) -> "RootFilesystem":
         layers = [self._engine.images.layer_path(diff_id) for diff_id in container.doc["diff_ids"]]

@@ -6,13 +6,15 @@ it).  So a run directory that nobody has locked is work left undone, and the
 lock also says who may do it.
 """
 
+import contextlib
 import json
 import os
+import time
 
 from toolkit.core import clock
-from toolkit.core.errors import NotFoundError
+from toolkit.core.errors import ConflictError, NotFoundError
 from toolkit.linux import lock
-from toolkit.runtime.meeting import ExitRecord
+from toolkit.runtime.meeting import CLAIM_FILE, STATUS_FILE, ExitRecord
 from toolkit.storage import overlay
 
 TYPE_CHECKING = False
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from toolkit.engine.engine import Engine
     from toolkit.engine.paths import Paths
 
+_PATIENCE_S = 2.0
+_PAUSE_S = 0.002
 _LOST = ExitRecord(137, oom_killed=False, started_at="", finished_at="", error="the container's monitor was killed")
 
 
@@ -46,39 +50,94 @@ class Recovery:
             ident: its id.
             wait: whoever looks after it is about to leave: wait for that.
         """
-        fd = claim(self._paths.run_dir(ident), wait=wait)
+        run_dir = self._paths.run_dir(ident)
+        fd = claim(run_dir, wait=wait)
         if fd < 0:
             return
         try:
-            self.clean(ident)
+            if os.path.exists(f"{run_dir}/{CLAIM_FILE}"):
+                self.clean(ident)
+            remove_run_dir(run_dir)
         finally:
             os.close(fd)
+
+    def undo(self, ident: str) -> None:
+        """Take away what a start has made that its killed monitor cannot tell of, as if it had not been tried."""
+        run_dir = self._paths.run_dir(ident)
+        deadline = time.monotonic() + _PATIENCE_S
+        while (fd := claim(run_dir)) < 0:
+            if not os.path.exists(run_dir) or time.monotonic() > deadline:
+                return  # somebody else is about to start it
+            time.sleep(_PAUSE_S)  # the monitor that was killed has not let go of it yet
+        try:
+            self._engine.cgroups.destroy(ident)
+            remove_run_dir(run_dir)
+        finally:
+            os.close(fd)
+
+    def take(self, ident: str, name: str) -> int:
+        """Make and lock a container's run directory: from now on nobody else starts or removes it.
+
+        Returns:
+            The descriptor that holds the lock.
+
+        Raises:
+            ConflictError: somebody else starts, runs or removes it at this moment.
+        """
+        run_dir = self._paths.run_dir(ident)
+        claim_file = f"{run_dir}/{CLAIM_FILE}"
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(run_dir, 0o700)
+            fd = claim(run_dir)
+            if fd >= 0 and not os.path.exists(claim_file):
+                os.close(os.open(claim_file, os.O_CREAT | os.O_CLOEXEC, 0o600))
+                return fd
+            if fd >= 0:
+                os.close(fd)
+                self.recover(ident)
+            elif os.path.exists(claim_file):
+                break
+            else:
+                time.sleep(_PAUSE_S)  # somebody is just looking whether it is a wreck
+        message = f"container {name} is being started or removed by someone else"
+        raise ConflictError(message, hint="try again")
 
     def clean(self, ident: str) -> None:
         """Do what a monitor does at the end; the caller holds the lock."""
         self._engine.cgroups.destroy(ident)
-        exit_file = self._paths.exit_file(ident)
-        if os.path.isdir(self._paths.container(ident)) and not os.path.exists(exit_file):
-            now = clock.now()
-            with open(f"{exit_file}.new", "w") as file:
-                json.dump(_LOST._replace(started_at=now, finished_at=now)._asdict(), file)
-            os.rename(f"{exit_file}.new", exit_file)
+        self._note_loss(ident)
         try:
             doc = self._state.get("container", ident).doc
         except NotFoundError:
             doc = None
         if doc is None or doc["options"]["auto_remove"]:
             self.remove(ident)
-        remove_run_dir(self._paths.run_dir(ident))
+
+    def _note_loss(self, ident: str) -> None:
+        """Write the exit record that a killed monitor could not write."""
+        exit_file = self._paths.exit_file(ident)
+        if not os.path.isdir(self._paths.container(ident)) or os.path.exists(exit_file):
+            return
+        now = clock.now()
+        try:
+            with open(f"{self._paths.run_dir(ident)}/{STATUS_FILE}") as file:
+                started_at = str(json.load(file)["started_at"])
+        except FileNotFoundError:
+            started_at = now  # it was killed before the container ran
+        with open(f"{exit_file}.new", "w") as file:
+            json.dump(_LOST._replace(started_at=started_at, finished_at=now)._asdict(), file)
+        os.rename(f"{exit_file}.new", exit_file)
 
     def remove(self, ident: str) -> None:
-        """Forget a container and delete its files: out of the way first, then out of the state, then from disk."""
+        """Forget a container, then delete its files; the caller holds the lock, so that this is ended if it is cut."""
+        self._state.delete("container", ident)
         trash = f"{self._paths.trash}/{ident}"
         try:
             os.rename(self._paths.container(ident), trash)
         except FileNotFoundError:
-            pass  # it was never started, or a removal was interrupted here
-        self._state.delete("container", ident)
+            pass  # it was never started
         self.empty(trash)
 
     @staticmethod
@@ -106,9 +165,9 @@ def claim(run_dir: str, *, wait: bool = False) -> int:
 
 
 def remove_run_dir(run_dir: str) -> None:
-    """Delete a run directory and the few files in it."""
+    """Delete a run directory and the few files in it, the claim last; the caller holds its lock."""
     try:
-        for name in os.listdir(run_dir):
+        for name in sorted(os.listdir(run_dir), key=lambda name: name == CLAIM_FILE):
             os.unlink(f"{run_dir}/{name}")
         os.rmdir(run_dir)
     except FileNotFoundError:

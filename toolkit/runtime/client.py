@@ -72,6 +72,9 @@ class Session:
 class MonitorLostError(StartError):
     """The monitor died before it could say how the start went."""
 
+    has_begun = False
+    """Whether it had said anything at all."""
+
 
 class Zygote:
     """The zygote of one engine: found where it runs, started where it does not."""

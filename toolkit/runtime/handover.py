@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from toolkit.core import clock
 from toolkit.linux import lock, procfs
-from toolkit.runtime import frames
+from toolkit.runtime import frames, remains
 from toolkit.runtime.context import NO_STDIO
 from toolkit.runtime.meeting import ATTACH_SOCKET, STATUS_FILE
 
@@ -90,10 +90,13 @@ class Handover(NamedTuple):
         started = {"event": "started", "pid": pid, "started_at": self.started_at}
         send(monitor, STARTED, frames.control(started))
         if self.run_dir:
-            path = f"{self.run_dir}/{STATUS_FILE}"
-            with open(f"{path}.new", "w") as file:
+            send(monitor, STATUS, f"{self.run_dir}/{STATUS_FILE}".encode())
+
+    def write_status(self, pid: int) -> None:
+        """Write the status file; the monitor makes it visible when the program runs, as `pid`."""
+        if self.run_dir:
+            with open(f"{self.run_dir}/{STATUS_FILE}.new", "w") as file:
                 json.dump({"pid": pid, "monitor": procfs.parent("self"), "started_at": self.started_at}, file)
-            send(monitor, STATUS, path.encode())
 
     @classmethod
     def decode(cls, data: bytes, rights: bytes) -> "Handover":
@@ -117,7 +120,11 @@ def prepare(
         request_bytes: the same as it came.
         connection: to whoever asked.
         lock_fd: the locked run directory.
+
+    Raises:
+        OSError: of the calls that make them, ENOSPC for one; see `remains.explained`.
     """
+    remains.reserve(request)
     stdio, ours = (NO_STDIO, NO_STDIO) if request.tty else _make_pipes(request)
     made = Handover(
         lock_fd=lock_fd,

@@ -1,5 +1,6 @@
 """The log of a container: one JSON object a line, as docker's json-file driver writes it."""
 
+import errno
 import json
 import os
 
@@ -20,6 +21,7 @@ class LogWriter:
         """Append to the open log `fd`."""
         self._fd = fd
         self._partial: dict[str, bytes] = {}
+        self._is_torn = False
 
     def write(self, stream: str, chunk: bytes) -> None:
         """Log a chunk that the container wrote to "stdout" or "stderr"."""
@@ -34,13 +36,25 @@ class LogWriter:
         if last:
             self._partial[stream] = last
         if entries:
-            os.write(self._fd, b"".join(entries))
+            self._append(b"".join(entries))
 
     def close(self) -> None:
         """Write what has no line end yet, and close."""
         for stream, rest in self._partial.items():
-            os.write(self._fd, _entry(stream, rest, clock.now()))
+            self._append(_entry(stream, rest, clock.now()))
         os.close(self._fd)
+
+    def _append(self, data: bytes) -> None:
+        """Write whole entries; on a full disk they are lost, which must not end the container."""
+        if self._is_torn:
+            data = b"\n" + data  # ends the part of an entry that did fit
+        try:
+            written = os.write(self._fd, data)
+        except OSError as exc:
+            if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return
+        self._is_torn = written < len(data)
 
 
 def _entry(stream: str, line: bytes, moment: str) -> bytes:

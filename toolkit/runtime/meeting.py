@@ -8,6 +8,11 @@ from typing import NamedTuple
 
 ATTACH_SOCKET = "attach.sock"
 """In a container's run directory: the monitor listens there."""
+CLAIM_FILE = "claim"
+"""In a container's run directory: made first, by whoever has just locked it, and taken away last.
+
+A directory without it is one in which nothing has begun yet, or all is done.
+"""
 STATUS_FILE = "status.json"
 """In a container's run directory: what it does while it runs."""
 LISTENER_FD = 3

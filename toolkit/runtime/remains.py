@@ -8,11 +8,14 @@ import sys
 import time
 
 from toolkit.core import clock
-from toolkit.core.errors import EngineError
+from toolkit.core.errors import AbortedError, EngineError, StartError, StorageFullError
 from toolkit.runtime import channel, frames
-from toolkit.runtime.meeting import ATTACH_SOCKET, STATUS_FILE, ExitRecord
+from toolkit.runtime.meeting import ATTACH_SOCKET, CLAIM_FILE, STATUS_FILE, ExitRecord
 from toolkit.runtime.request import Request
 
+_RECORD_BYTES = 8192
+_MAX_ERROR = 1000
+"""Characters; in JSON each may take six bytes."""
 _CGROUP_REMOVAL_TRIES = 200
 _CGROUP_REMOVAL_PAUSE_S = 0.005
 
@@ -28,25 +31,48 @@ def undo(request: Request, exc: EngineError, lock_fd: int, connection: socket.so
     """
     now = clock.now()
     remove_cgroups(request)
-    record(request, ExitRecord(exc.exit_code, oom_killed=False, started_at=now, finished_at=now, error=str(exc)))
+    if not isinstance(exc, AbortedError):
+        why = str(exc)[:_MAX_ERROR]
+        try:
+            record(request, ExitRecord(exc.exit_code, oom_killed=False, started_at=now, finished_at=now, error=why))
+        except OSError as full:
+            sys.stderr.write(f"monitor: {request.id}: {full}: not recorded: {why}\n")  # whoever asked is told below
     leave_run_dir(request)
     if lock_fd >= 0:
         os.close(lock_fd)
     frames.tell(connection, {"event": "failed"} | channel.failure(exc, -1))
 
 
-def record(request: Request, how: ExitRecord) -> None:
-    """Write how it ended to disk."""
+def reserve(request: Request) -> None:
+    """Take the space on disk that the exit record will need: a full disk must not lose how a container ended."""
     if request.exit_file:
-        write_whole(request.exit_file, json.dumps(how._asdict()))
+        fd = os.open(f"{request.exit_file}.new", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.posix_fallocate(fd, 0, _RECORD_BYTES)
+        finally:
+            os.close(fd)
 
 
-def write_whole(path: str, text: str) -> None:
-    """Write a file so that it is seen whole or not at all."""
-    temporary = f"{path}.new"
-    with open(temporary, "w") as file:
-        file.write(text)
-    os.rename(temporary, path)
+def record(request: Request, how: ExitRecord) -> None:
+    """Write how it ended into the space that was taken, and let it be seen, whole."""
+    if request.exit_file:
+        fd = os.open(f"{request.exit_file}.new", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            content = json.dumps(how._asdict()).encode()
+            os.write(fd, content)
+            os.ftruncate(fd, len(content))
+        finally:
+            os.close(fd)
+        os.rename(f"{request.exit_file}.new", request.exit_file)
+
+
+def explained(exc: OSError) -> EngineError:
+    """Return what a call that failed outside of the plan's steps means for the start."""
+    if isinstance(exc, EngineError):
+        return exc
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFullError("no space left for the container's files", hint="free some space and try again")
+    return StartError(f"the container cannot be looked after: {exc}", hint="see its files and limits")
 
 
 def was_oom_killed(request: Request) -> bool:
@@ -95,7 +121,8 @@ def leave_run_dir(request: Request) -> None:
     run_dir = request.run_dir
     if not run_dir:
         return
-    for name in (ATTACH_SOCKET, STATUS_FILE, f"{STATUS_FILE}.new"):
+    names = (ATTACH_SOCKET, STATUS_FILE, f"{STATUS_FILE}.new")
+    for name in names if request.successor else (*names, CLAIM_FILE):
         try:
             os.unlink(f"{run_dir}/{name}")
         except FileNotFoundError:

@@ -84,10 +84,12 @@ class _Start:
         try:
             made, stdio = handover.prepare(self._request, self._request_bytes, self._connection, self._lock_fd)
             executing = self._start(made, stdio)
-        except EngineError as exc:
+            made.write_status(self._pid)
+        except (EngineError, OSError) as exc:
             if self._pid:
                 _kill_and_wait(self._pidfd)
-            remains.undo(self._request, exc, self._lock_fd, self._connection)
+            why = exc if isinstance(exc, EngineError) else remains.explained(exc)
+            remains.undo(self._request, why, self._lock_fd, self._connection)
             return
         handover.send(self._monitor, handover.PROCESS, str(self._pid).encode())
         if self._master_fd >= 0:

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from toolkit.linux import file, process, procfs, rooted
 from toolkit.linux.namespace import CLONE_NEWNS, CLONE_NEWPID
-from toolkit.runtime import channel, frames, handover, steps
+from toolkit.runtime import channel, frames, handover, remains, steps
 from toolkit.runtime.context import Context
 from toolkit.runtime.perform import Watcher, be_init
 from toolkit.runtime.request import Request
@@ -92,7 +92,12 @@ def work(
         handover.send(monitor, handover.OUTSIDE, received[1], reports.fds)
         os._exit(0)
     pid = int(os.readlink("/proc/self"))
-    made, stdio = handover.prepare(request, received[1], connection, lock_fd)
+    try:
+        made, stdio = handover.prepare(request, received[1], connection, lock_fd)
+        made.write_status(pid)
+    except OSError as exc:
+        reports.failed(channel.failure(remains.explained(exc), -1))
+        os._exit(1)
     made.send(monitor)
     made.announce(monitor, pid)
     if request.trace:

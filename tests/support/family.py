@@ -1,0 +1,141 @@
+"""Who is who among the processes of one engine, found by kinship and by what they have open.
+
+zygote
+├── monitor of a container     holds the lock of the container's run directory
+│   ├── starter                only during a start that needs one; it holds the lock until it hands over
+│   └── init                   the container's first process
+└── monitor in reserve
+    └── worker in reserve
+"""
+
+import os
+import time
+from typing import NamedTuple
+
+from toolkit.engine.container import Container
+from toolkit.engine.engine import Engine
+
+_PATIENCE_S = 5.0
+
+
+class Process(NamedTuple):
+    """One process, as /proc has it."""
+
+    pid: int
+    parent: int
+    comm: str
+    state: str
+    files: frozenset[str]
+
+
+def look_at(pid: int | str) -> Process | None:
+    """Return a process, or None if it has ended or may not be looked at (it has capabilities that we lack)."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            head, _, tail = file.read().rpartition(")")
+        state, parent = tail.split()[:2]
+        files = frozenset(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    return Process(int(pid), int(parent), head.partition("(")[2], state, files)
+
+
+def is_dead(pid: int) -> bool:
+    """Tell whether a process has ended, reaped or not."""
+    found = look_at(pid)
+    return found is None or found.state == "Z"
+
+
+class Family:
+    """The processes of one engine, those excepted that were there before this was made."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._base = os.path.dirname(engine.paths.root) + "/"
+        self._others = set(os.listdir("/proc"))
+
+    def members(self) -> dict[int, Process]:
+        """Return all of them: whoever has something open below the engine's directories."""
+        names = [name for name in os.listdir("/proc") if name.isdecimal() and name not in self._others]
+        found = [process for name in names if (process := look_at(name)) is not None]
+        return {
+            process.pid: process
+            for process in found
+            if process.pid != os.getpid() and any(path.startswith(self._base) for path in process.files)
+        }
+
+    def zygote(self) -> int:
+        """Return the zygote, once it has a pair in reserve."""
+        return self.reserve()[0]
+
+    def reserve(self) -> tuple[int, int, int]:
+        """Return the zygote, and the monitor and the worker that it keeps in reserve."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            members = self.members()
+            for worker in sorted(members.values(), reverse=True):
+                monitor = members.get(worker.parent)
+                zygote = members.get(monitor.parent) if monitor else None
+                if monitor and zygote and not self._is_busy(monitor) and not self._is_busy(worker):
+                    return zygote.pid, monitor.pid, worker.pid
+            time.sleep(0.005)
+        raise AssertionError("no zygote with a pair in reserve")
+
+    def _is_busy(self, process: Process) -> bool:
+        return any(path.startswith(self._engine.paths.running + "/") for path in process.files)
+
+    def holder(self, container: Container) -> int:
+        """Return the process that holds the lock of a container: its monitor, or its starter during a start."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            holders = [pid for pid, process in self.members().items() if container.run_dir in process.files]
+            if holders:
+                return min(holders)
+            time.sleep(0.005)
+        raise AssertionError("nobody looks after it")
+
+    def at_gate(self, container: Container) -> tuple[int, int, int]:
+        """Return starter, monitor and init (0 before it is made) of a start that waits at a gate."""
+        starter = self.holder(container)
+        found = look_at(starter)
+        assert found is not None
+        names = [name for name in os.listdir("/proc") if name.isdecimal() and name not in self._others]
+        children = [process for name in names if (process := look_at(name)) is not None]
+        inits = [child.pid for child in children if child.parent == found.parent and child.pid != starter]
+        return starter, found.parent, inits[0] if inits else 0
+
+    def strays(self) -> list[str]:
+        """Return the members that are neither the zygote nor its reserve."""
+        members = self.members()
+        # Whoever waits for a request has the engine's log as its stdout and nothing else of the engine's open.
+        keep: set[int] = set()
+        for worker in sorted(members.values(), reverse=True):
+            monitor = members.get(worker.parent)
+            zygote = members.get(monitor.parent) if monitor else None
+            if monitor and zygote:
+                keep = {worker.pid, monitor.pid, zygote.pid}
+                break
+        return [f"process {one.pid} {one.comm} {sorted(one.files)}" for pid, one in members.items() if pid not in keep]
+
+
+def remains(family: Family, engine: Engine, container: Container) -> list[str]:
+    """Return what is left on this machine of a container that does not run."""
+    found = family.strays() if family.members() else []
+    found += engine.cgroups._hierarchy.present(engine.cgroups.name(container.id))
+    base = os.path.dirname(engine.paths.root) + "/"
+    with open("/proc/self/mountinfo") as mounts:
+        found += [line for line in mounts if base in line]
+    found += [path for path in (container.run_dir,) if os.path.exists(path)]
+    return found + os.listdir(engine.paths.trash)
+
+
+def settle(family: Family, engine: Engine, container: Container, *, recover: bool = True) -> list[str]:
+    """Have the next command clean up (or not), give the kernel a moment, and return what still remains."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        if recover:
+            engine.recovery.run()
+        found = remains(family, engine, container)
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.01)
