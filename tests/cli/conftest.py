@@ -11,6 +11,8 @@ import pytest
 from toolkit.core.errors import NotFoundError
 from toolkit.engine import Engine
 
+SPECIAL = ("CONTAINER_DEBUG", "PYTHONUNBUFFERED")
+"""Variables that make the command, or Python, behave otherwise than for a user."""
 PROGRAM = (sys.executable, "-m", "toolkit.cli")
 _TIMEOUT_S = 60
 
@@ -71,8 +73,7 @@ class Shell:
 @pytest.fixture(scope="session")
 def shared_environ() -> Iterator[dict[str, str]]:
     """Return the environment of commands on the session's own engine root, in which the image `lab` is made once."""
-    environ = dict(os.environ)
-    environ.pop("CONTAINER_DEBUG", None)
+    environ = {name: value for name, value in os.environ.items() if name not in SPECIAL}
     with Engine.open() as engine:
         engine.images.get("lab")
         yield environ

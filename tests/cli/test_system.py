@@ -10,7 +10,7 @@ import pytest
 
 import toolkit
 import toolkit.cli
-from tests.cli.conftest import PROGRAM, Shell
+from tests.cli.conftest import PROGRAM, SPECIAL, Shell
 from toolkit.linux.probe import find_features
 
 needs_containers = pytest.mark.needs("root", "overlay")
@@ -57,7 +57,7 @@ sys.exit(program.main())
 
 
 def test_a_bug_is_one_line_that_says_how_to_report_it() -> None:
-    environ = {name: value for name, value in os.environ.items() if name != "CONTAINER_DEBUG"}
+    environ = {name: value for name, value in os.environ.items() if name not in SPECIAL}
     done = subprocess.run([sys.executable, "-c", BUG], env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -75,7 +75,8 @@ def test_a_bug_shows_its_traceback_to_those_who_debug() -> None:
 def test_closed_output_is_quiet() -> None:
     read_fd, write_fd = os.pipe()
     os.close(read_fd)
-    done = subprocess.run([*PROGRAM, "--help"], stdout=write_fd, stderr=subprocess.PIPE, check=False)
+    environ = {name: value for name, value in os.environ.items() if name not in SPECIAL}
+    done = subprocess.run([*PROGRAM, "--help"], env=environ, stdout=write_fd, stderr=subprocess.PIPE, check=False)
     os.close(write_fd)
     assert (done.returncode, done.stderr) == (141, b"")
 
