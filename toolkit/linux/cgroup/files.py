@@ -36,7 +36,7 @@ def make(path: str) -> bool:
     return True
 
 
-def write(path: str, *values: str) -> None:
+def write(path: str, *values: str, area: str = "cgroup.write") -> None:
     """Change a control file: each value goes in with a write of its own, as the kernel wants it.
 
     Raises:
@@ -47,7 +47,7 @@ def write(path: str, *values: str) -> None:
         fd = opening.returns(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
     try:
         for value in values:
-            with span("cgroup.write", f'write({fd}<{path}>, "{value}", {len(value)})', _WRITE_HINTS) as writing:
+            with span(area, f'write({fd}<{path}>, "{value}", {len(value)})', _WRITE_HINTS) as writing:
                 writing.returns(os.write(fd, value.encode()))
     finally:
         os.close(fd)

@@ -1,14 +1,12 @@
 """Steps that put a limit on what the container may use."""
 
-import errno
-import os
 from binascii import a2b_base64
 from typing import NamedTuple
 
-from toolkit.linux import bpf, file
+from toolkit.linux import bpf
+from toolkit.linux.cgroup import files
 from toolkit.linux.flags import quoted
 from toolkit.runtime.steps.base import INIT, step
-from toolkit.trace import span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,19 +28,8 @@ class CreateCgroup(NamedTuple):
 
     def apply(self, context: "Context") -> None:
         for directory in self.directories:
-            _make(directory)
-        for path, value in self.writes:
-            file.write_text(path, value, "cgroup.write")
-
-
-def _make(directory: str) -> None:
-    with span(
-        "cgroup.mkdir", f"mkdir({quoted(directory)}, 0755)", {errno.EROFS: "the cgroup tree is mounted read-only"}
-    ):
-        try:
-            os.mkdir(directory, 0o755)
-        except FileExistsError:
-            pass  # left by a start that was killed: its limits are written anew
+            files.make(directory)  # or left by a start that was killed: its limits are written anew
+        files.write_all(self.writes)
 
 
 @step(
@@ -83,4 +70,4 @@ class JoinCgroup(NamedTuple):
 
     def apply(self, context: "Context") -> None:
         for path in self.files:
-            file.write_text(path, "0", "cgroup.join")
+            files.write(path, "0", area="cgroup.join")
