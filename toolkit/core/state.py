@@ -61,8 +61,7 @@ class State:
         try:
             if not os.path.exists(path):
                 _create(path)
-            self._db = _connect(path)
-            self._db.execute("pragma synchronous=normal")
+            self._db = _open(path)
         except (OSError, sqlite3.OperationalError) as exc:
             raise _translated(exc, path) from exc
 
@@ -134,6 +133,16 @@ class State:
             return self._db.execute(sql, values)
         except sqlite3.OperationalError as exc:
             raise _translated(exc, "the engine's state") from exc
+
+
+def _open(path: str) -> sqlite3.Connection:
+    db = _connect(path)
+    try:
+        db.execute("pragma synchronous=normal")
+    except sqlite3.OperationalError:
+        db.close()
+        raise
+    return db
 
 
 def _connect(path: str) -> sqlite3.Connection:
