@@ -5,7 +5,9 @@ import hashlib
 import http.client
 import json
 import os
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +15,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.oci import OCI_INDEX, OCI_MANIFEST, Image, make_image, make_index, push, sha256
+from tests.support.session import EngineRoot
 from toolkit.core.errors import ConflictError, InvalidError
+from toolkit.linux.mount import MS_REMOUNT, mount, umount
 from toolkit.registry.server import Server
 from toolkit.registry.server.access import BasicPolicy, TokenPolicy
 from toolkit.registry.server.htpasswd import Htpasswd, apr1
@@ -504,3 +508,79 @@ def test_collect_deletes_what_no_repository_has(client: Client, root: str) -> No
     client("DELETE", f"/v2/a/b/blobs/{DIGEST}")
     assert Storage(root).collect() == 1
     assert client("GET", f"/v2/a/b/blobs/{image.layers[0]}").status == 200
+
+
+def test_upload_of_a_client_that_breaks_off_goes_on(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    location = client.start()
+    host, port = client.address.split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"PATCH {location} HTTP/1.1\r\nHost: r\r\nContent-Length: {len(BLOB)}\r\n\r\n"
+        connection.sendall(head.encode() + BLOB[:5])
+        time.sleep(0.2)
+    deadline_s = time.monotonic() + 5
+    while client("GET", location).headers["Range"] != "0-4" and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    assert client("PUT", f"{location}?digest={DIGEST}", BLOB[5:], Content_Range=f"5-{len(BLOB) - 1}").status == 201
+    assert not caplog.records
+
+
+def test_malformed_chunks_are_refused_quietly(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    location = client.start()
+    host, port = client.address.split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"PATCH {location} HTTP/1.1\r\nHost: r\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head.encode() + b"5\r\nhello\r\nnonsense\r\n")
+        assert b" 400 Bad Request" in connection.recv(1000)
+    assert not caplog.records
+
+
+def test_upload_that_nobody_ended_is_deleted_after_a_week(root: str) -> None:
+    with Server(root) as server:
+        old, new = Client(server.address).start(), Client(server.address).start()
+    path = os.path.join(root, "uploads", old.rpartition("/")[2])
+    week_ago_s = time.time() - 8 * 24 * 3600
+    os.utime(path, (week_ago_s, week_ago_s))
+    with Server(root) as server:
+        assert Client(server.address)("GET", old).status == 404
+        assert Client(server.address)("GET", new).status == 204
+
+
+def test_many_open_uploads_take_no_descriptors(client: Client) -> None:
+    client.start()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        client.start()
+    assert len(os.listdir("/proc/self/fd")) - before < 10
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/%2e%2e/%2e%2e/blobs/{d}",
+        "/v2/a/..%2f..%2fb/blobs/{d}",
+        "/v2/a/b/manifests/%2e%2e",
+        "/v2/a/b/blobs/uploads/..%2f..%2fx",
+    ],
+)
+def test_path_cannot_leave_the_registry_s_directory(client: Client, path: str) -> None:
+    answer = client("GET", path.format(d=DIGEST))
+    assert answer.status in (400, 404)
+    assert client("PUT", path.format(d=DIGEST), BLOB).status in (400, 404, 405)
+
+
+@pytest.mark.needs("root", "tmpfs")
+def test_full_disk_is_507_and_the_upload_goes_on_with_more_space(engine_root: EngineRoot) -> None:
+    os.makedirs(root := f"{engine_root.root}/registry")
+    mount("tmpfs", root, "tmpfs", 0, "size=2m")
+    try:
+        with Server(root) as server:
+            client = Client(server.address)
+            blob = os.urandom(4 << 20)
+            location = client.start()
+            full = client("PATCH", location, blob)
+            assert (full.status, full.code()) == (507, "UNKNOWN")
+            mount("tmpfs", root, "tmpfs", MS_REMOUNT, "size=32m")
+            start = int(client("GET", location).headers["Range"].partition("-")[2]) + 1
+            assert client("PUT", f"{location}?digest={sha256(blob)}", blob[start:]).status == 201
+    finally:
+        umount(root)

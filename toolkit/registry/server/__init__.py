@@ -7,11 +7,13 @@ import this only to run a server.
 
 import asyncio
 import errno
+import logging
 import ssl
 import threading
 from typing import Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from toolkit.core.errors import ConflictError, EngineError, PrivilegeError
 from toolkit.registry.server.access import OpenPolicy, Policy
@@ -130,7 +132,7 @@ async def _serve(
     ready: "Callable[[int, EngineError | None], None]",
     done: asyncio.Event,
 ) -> None:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_TIMEOUT_S)
+    runner = web.AppRunner(app, access_log=None, logger=_quiet_logger(), shutdown_timeout=_STOP_TIMEOUT_S)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, ssl_context=tls)
@@ -143,6 +145,17 @@ async def _serve(
         await done.wait()
     finally:
         await runner.cleanup()
+
+
+def _quiet_logger() -> logging.Logger:
+    """Return a logger for the server's own faults: what is no HTTP is its client's, and is answered with 400."""
+    logger = logging.getLogger(__name__)
+    logger.addFilter(_is_our_fault)
+    return logger
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _cannot_listen(host: str, port: int, exc: OSError) -> EngineError:

@@ -8,6 +8,7 @@ import errno
 from typing import NamedTuple
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 
 from toolkit.registry.server import blobs, errors, manifests
 from toolkit.registry.server.access import Policy, TokenPolicy, Wish
@@ -75,7 +76,7 @@ def build_app(storage: Storage, policy: Policy, *, is_read_only: bool = False) -
             app.router.add_route("HEAD", route.path, _guarded(route))
     app.router.add_get(TOKEN_PATH, _token)
     app.on_response_prepare.append(_add_version)
-    app.on_cleanup.append(_close_uploads)
+    app[CONTEXT].uploads.expire()
     return app
 
 
@@ -99,6 +100,8 @@ async def _answer_errors(request: web.Request, handler: "type_handler") -> web.S
         return error_response(errors.UNSUPPORTED, headers={"Allow": ",".join(sorted(exc.allowed_methods))})
     except web.HTTPNotFound:
         return error_response(errors.NAME_UNKNOWN._replace(message="no such page"))
+    except (ConnectionError, web.RequestPayloadError, BadHttpMessage):
+        return error_response(errors.BODY_BROKEN, headers={"Connection": "close"})
     except OSError as exc:
         if exc.errno not in _FULL:
             raise
@@ -107,7 +110,3 @@ async def _answer_errors(request: web.Request, handler: "type_handler") -> web.S
 
 async def _add_version(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(_VERSION)
-
-
-async def _close_uploads(app: web.Application) -> None:
-    app[CONTEXT].uploads.close()

@@ -23,6 +23,7 @@ class Code(NamedTuple):
 
 
 BLOB_UNKNOWN = Code("BLOB_UNKNOWN", 404, "blob unknown to registry")
+BODY_BROKEN = Code("SIZE_INVALID", 400, "the request's body ended early")
 BLOB_UPLOAD_INVALID = Code("BLOB_UPLOAD_INVALID", 400, "blob upload invalid")
 BLOB_UPLOAD_UNKNOWN = Code("BLOB_UPLOAD_UNKNOWN", 404, "blob upload unknown to registry")
 DENIED = Code("DENIED", 403, "requested access to the resource is denied")

@@ -9,7 +9,9 @@ import asyncio
 import hashlib
 import os
 import re
+import time
 import uuid
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from toolkit.core.digest import Digest, split_digest
@@ -18,12 +20,13 @@ from toolkit.registry.server.errors import RefusedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Generator
 
     from toolkit.registry.server.storage import Repository, Storage
 
 _IDENT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _READ_BYTES = 1 << 20
+_LIFE_S = 7 * 24 * 3600  # as long as docker-registry keeps an upload that nobody ends
 
 
 class _Hash(Protocol):
@@ -41,8 +44,8 @@ class Upload:
         self.lock = asyncio.Lock()
         self._path = path
         self._hash: _Hash | None = None
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self.offset = os.fstat(self._fd).st_size
+        with self._opened() as fd:
+            self.offset = os.fstat(fd).st_size
         if self.offset == 0:
             self._hash = hashlib.sha256()
 
@@ -53,11 +56,11 @@ class Upload:
             async for chunk in chunks:
                 pending += chunk
                 if len(pending) >= _READ_BYTES:
-                    await asyncio.to_thread(self._write, bytes(pending))
-                    pending.clear()
+                    data, pending = pending, bytearray()
+                    await asyncio.to_thread(self._write, data)
         finally:
             if pending:
-                self._write(bytes(pending))
+                self._write(pending)
 
     def commit(self, storage: "Storage", digest: Digest) -> None:
         """Turn the upload into the blob `digest`.
@@ -70,27 +73,32 @@ class Upload:
         if found.hexdigest() != expected:
             self.discard()
             raise RefusedError(errors.DIGEST_INVALID, {"digest": digest})
-        os.fsync(self._fd)
-        self.close()
+        with self._opened() as fd:
+            os.fsync(fd)
         storage.adopt(self._path, digest)
 
     def discard(self) -> None:
         """Delete what has come."""
-        self.close()
         os.unlink(self._path)
 
-    def close(self) -> None:
-        """Keep what has come, for after a restart."""
-        os.close(self._fd)
+    @contextmanager
+    def _opened(self) -> "Generator[int]":
+        """Open the file for a moment: a server may have more sessions than descriptors."""
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytearray) -> None:
         rest = memoryview(data)
-        while rest:
-            written = os.write(self._fd, rest)
-            if self._hash is not None:
-                self._hash.update(rest[:written])
-            self.offset += written
-            rest = rest[written:]
+        with self._opened() as fd:
+            while rest:
+                written = os.write(fd, rest)
+                if self._hash is not None:
+                    self._hash.update(rest[:written])
+                self.offset += written
+                rest = rest[written:]
 
     def _rehash(self, algorithm: str) -> _Hash:
         found: _Hash = hashlib.new(algorithm)
@@ -126,15 +134,18 @@ class Uploads:
             raise RefusedError(errors.BLOB_UPLOAD_UNKNOWN, {"uuid": ident})
         return found
 
+    def expire(self) -> None:
+        """Delete what nobody has added to for a week."""
+        directory = self._storage.upload_path("")
+        for name in os.listdir(directory):
+            with suppress(FileNotFoundError):  # it has just been ended
+                if os.stat(directory + name).st_mtime < time.time() - _LIFE_S:
+                    os.unlink(directory + name)
+                    self._open.pop(name, None)
+
     def end(self, upload: Upload) -> None:
         """Forget a session that was committed or discarded."""
         self._open.pop(upload.ident, None)
-
-    def close(self) -> None:
-        """Let go of all sessions; their bytes stay."""
-        for upload in self._open.values():
-            upload.close()
-        self._open.clear()
 
     def _remember(self, ident: str, repository: str) -> Upload:
         upload = self._open[ident] = Upload(self._storage.upload_path(ident), ident, repository)
