@@ -11,7 +11,7 @@ import os
 import ssl
 import threading
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from toolkit.core.errors import RegistryError, SyscallError
 from toolkit.registry.failure import StoppedError, errno_of, unreachable
@@ -246,7 +246,10 @@ class Transport:
         context = self._context(host, verify=verify) if scheme == "https" else None
         proxy = _proxy(scheme, host)
         if proxy is not None:
-            return urllib3.ProxyManager(proxy, num_pools=1, maxsize=8, ssl_context=context)
+            secret = urlsplit(proxy)
+            pair = f"{unquote(secret.username)}:{unquote(secret.password or '')}" if secret.username else None
+            headers = urllib3.make_headers(proxy_basic_auth=pair) if pair else None
+            return urllib3.ProxyManager(proxy, num_pools=1, maxsize=8, proxy_headers=headers, ssl_context=context)
         return urllib3.PoolManager(num_pools=1, maxsize=8, ssl_context=context)
 
     def _context(self, host: str, *, verify: bool) -> ssl.SSLContext:
