@@ -456,3 +456,7 @@ def test_sysctl_of_a_namespace_that_is_the_hosts_is_refused(engine: Engine, key:
 def test_joining_anothers_uts_namespace_does_not_rename_it(engine: Engine, other: Container) -> None:
     assert run(engine, "hostname", uts_mode="container:other").out == "other\n"
     assert collect(other.exec(ExecOptions(("hostname",)))).out == "other\n"
+
+
+def test_working_directory_is_made_below_a_read_only_root(engine: Engine) -> None:
+    assert run(engine, "pwd", working_dir="/a/b", read_only=True).out == "/a/b\n"

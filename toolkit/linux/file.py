@@ -47,6 +47,11 @@ def fchdir(fd: int) -> None:
         os.fchdir(fd)
 
 
+def makedev_text(major: int, minor: int) -> str:
+    """Return a device number as strace prints it."""
+    return "makedev({}, {})".format(*(f"{number:#x}" if number else "0" for number in (major, minor)))
+
+
 def mknod(name: str, mode: int, major: int, minor: int, directory_fd: int) -> None:
     """Make a device node (or fifo) in an open directory, with exactly this mode.
 
@@ -57,9 +62,32 @@ def mknod(name: str, mode: int, major: int, minor: int, directory_fd: int) -> No
         mknod(2)
     """
     kind = "S_IFCHR" if mode & 0o170000 == 0o020000 else "S_IFBLK" if mode & 0o170000 == 0o060000 else "S_IFIFO"
-    call = f"mknodat({directory_fd}, {quoted(name)}, {kind}|0{mode & 0o7777:o}, makedev({major:#x}, {minor:#x}))"
+    call = f"mknodat({directory_fd}, {quoted(name)}, {kind}|0{mode & 0o7777:o}, {makedev_text(major, minor)})"
     with span("file.mknod", call, {errno.EPERM: "device nodes need CAP_MKNOD in the first user namespace"}):
         os.mknod(name, mode, os.makedev(major, minor), dir_fd=directory_fd)
+
+
+def mkdir(path: str, mode: int) -> None:
+    """Make a directory.
+
+    Raises:
+        SyscallError: EEXIST, ENOENT if its parent does not exist, EROFS.
+
+    See Also:
+        mkdir(2)
+    """
+    with span("file.mkdir", f"mkdir({quoted(path)}, 0{mode:o})", {errno.EROFS: "the file system is read-only"}):
+        os.mkdir(path, mode)
+
+
+def chown(name: str, uid: int, gid: int, directory_fd: int) -> None:
+    """Give a file in an open directory, or the symlink itself, to another owner.
+
+    See Also:
+        fchownat(2)
+    """
+    with span("file.chown", f"fchownat({directory_fd}, {quoted(name)}, {uid}, {gid}, AT_SYMLINK_NOFOLLOW)"):
+        os.chown(name, uid, gid, dir_fd=directory_fd, follow_symlinks=False)
 
 
 def symlink(target: str, name: str, directory_fd: int) -> None:

@@ -142,10 +142,10 @@ def setresuid(uid: int) -> None:
         os.setresuid(uid, uid, uid)
 
 
-def umask(mask: int) -> None:
-    """Set the file mode creation mask."""
-    with span("process.umask", f"umask(0{mask:o})") as here:
-        here.returns(os.umask(mask))
+def umask(mask: int) -> int:
+    """Set the file mode creation mask; return the one before."""
+    with span("process.umask", f"umask(0{mask:02o})") as here:
+        return here.returns(os.umask(mask))
 
 
 def setsid() -> None:

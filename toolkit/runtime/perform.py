@@ -13,7 +13,6 @@ Invariant: at any moment at most one process is inside a step.
 import os
 import signal
 import sys
-import time
 from typing import NoReturn
 
 from toolkit.core.errors import AbortedError, EngineError
@@ -21,7 +20,7 @@ from toolkit.linux import process
 from toolkit.runtime import channel, frames
 from toolkit.runtime.context import Context
 from toolkit.runtime.steps import INIT, OUTSIDE, Exec, NewProcess, Step, about
-from toolkit.trace import Event, Recorder
+from toolkit.trace import Recorder
 from toolkit.trace.recorder import current, set_current
 
 TYPE_CHECKING = False
@@ -125,11 +124,12 @@ def _do(plan: tuple[Step, ...], index: int, context: Context, watcher: Watcher) 
     """Do one step; return the index of the next."""
     step = plan[index]
     watcher.gate(index)
-    if isinstance(step, Exec):
-        _announce(step, index, context, watcher)
     recorder = current()
     if recorder is not None:
         recorder.step = index
+    if isinstance(step, Exec):
+        step.make_ready()
+        watcher.flush()  # nobody is left to do it when execve has worked
     step.apply(context)
     if isinstance(step, NewProcess) and context.actor == INIT and recorder is not None:
         set_current(Recorder(INIT))  # what the other one has recorded is its own to tell
@@ -152,10 +152,3 @@ def _give_turn(plan: tuple[Step, ...], index: int, context: Context, watcher: Wa
     if context.actor == INIT:
         os._exit(1)  # the starter has failed, or was killed
     return len(plan)  # init has failed, and its report says how
-
-
-def _announce(step: Exec, index: int, context: Context, watcher: Watcher) -> None:
-    """Tell the monitor that execve comes next: when it works nobody is left here to say so."""
-    watcher.flush()
-    event = Event("process.execve", step.calls()[-1], 0, "", time.monotonic_ns(), 0, os.getpid(), INIT, index)
-    context.reports.executing(event)

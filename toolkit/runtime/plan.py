@@ -319,6 +319,8 @@ def _rootfs(config: "spec.Config", cgroup: Cgroup, wanted: dict[str, str]) -> "I
     for path in linux.get("maskedPaths", []):
         yield steps.MaskPath(path)
     if config.get("root", {}).get("readonly"):
+        if (directory := config["process"].get("cwd", "/")) != "/":
+            yield steps.MakeWorkingDirectory(directory)
         yield steps.ReadonlyRoot()
 
 

@@ -8,7 +8,6 @@ from toolkit.core.errors import StartError
 from toolkit.linux import capability, file, keyring, process
 from toolkit.linux.flags import quoted
 from toolkit.runtime.steps.base import INIT, step
-from toolkit.trace import span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,9 +90,18 @@ class ChangeDirectory(NamedTuple):
                 ) from exc
             if exc.errno != errno.ENOENT:
                 raise
-            with span("file.mkdir", f"mkdir({quoted(self.path)}, 0755)", {errno.EROFS: "the root is read-only"}):
-                os.makedirs(self.path, 0o755, exist_ok=True)
+            _make_directories(self.path)
             file.chdir(self.path)
+
+
+def _make_directories(path: str) -> None:
+    try:
+        file.mkdir(path, 0o755)
+    except OSError as exc:
+        if exc.errno != errno.ENOENT:
+            raise
+        _make_directories(os.path.dirname(path.rstrip("/")))
+        file.mkdir(path, 0o755)
 
 
 @step(

@@ -3,12 +3,15 @@
 import errno
 import os
 import signal
+import time
 from typing import NamedTuple
 
 from toolkit.core.errors import CommandNotExecutableError, CommandNotFoundError, StartError
 from toolkit.linux import file, mount, process, pty, rooted
 from toolkit.linux.flags import quoted
 from toolkit.runtime.steps.base import INIT, step
+from toolkit.trace import Event
+from toolkit.trace.recorder import current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,14 +125,24 @@ class Exec(NamedTuple):
             process.execve_text(self.argv[0], self.argv, len(self.env)),
         )
 
-    def apply(self, context: "Context") -> None:
+    def make_ready(self) -> None:
+        """Let go of all that the program must not inherit."""
         process.close_on_exec_from(3)
-        env = {pair.partition("=")[0]: pair.partition("=")[2] for pair in self.env}
         for number in _SIGNALS_LEFT_IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def apply(self, context: "Context") -> None:
+        env = {pair.partition("=")[0]: pair.partition("=")[2] for pair in self.env}
         failure: OSError | None = None
         for path in self.candidates(env):
+            # Before it is done: when it has worked nobody is left here to say so.
+            call = process.execve_text(path, self.argv, len(env))
+            recorder = current()
+            step_index = -1 if recorder is None else recorder.step
+            context.reports.executing(
+                Event("process.execve", call, 0, "", time.monotonic_ns(), 0, os.getpid(), INIT, step_index)
+            )
             try:
                 process.execve(path, self.argv, env)
             except OSError as exc:

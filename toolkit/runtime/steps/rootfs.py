@@ -408,6 +408,24 @@ class ReadonlyPath(NamedTuple):
 @step(
     INIT,
     "rootfs",
+    why="The root is about to become read-only: later the directory could not be made any more.",
+    see="openat2(2), RESOLVE_IN_ROOT",
+)
+class MakeWorkingDirectory(NamedTuple):
+    """Make the directory that the program starts in, where the image lacks it."""
+
+    path: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"mkdir({quoted(self.path)}, 0755)",)
+
+    def apply(self, context: "Context") -> None:
+        os.close(rooted.make_directories(context.root_fd, self.path))
+
+
+@step(
+    INIT,
+    "rootfs",
     why="Asked for with --read-only: the program can write only where something writable is mounted.",
     see="mount(2) MS_REMOUNT",
 )
@@ -463,17 +481,17 @@ class MakeDevices(NamedTuple):
 
     def calls(self) -> tuple[str, ...]:
         return tuple(
-            f"mknod({quoted(path)}, {_KIND_NAMES.get(kind, kind)}|0{mode:o}, makedev({major:#x}, {minor:#x}))"
+            f"mknod({quoted(path)}, {_KIND_NAMES.get(kind, kind)}|0{mode:o}, {file.makedev_text(major, minor)})"
             for path, kind, major, minor, mode, _uid, _gid in self.devices
         )
 
     def apply(self, context: "Context") -> None:
-        mask = os.umask(0)
+        mask = process.umask(0)
         try:
             for path, kind, major, minor, mode, uid, gid in self.devices:
                 self.make_one(context.root_fd, path, kind, major, minor, mode, uid, gid)
         finally:
-            os.umask(mask)
+            process.umask(mask)
 
     @staticmethod
     def make_one(root_fd: int, path: str, kind: str, major: int, minor: int, mode: int, uid: int, gid: int) -> None:
@@ -485,7 +503,7 @@ class MakeDevices(NamedTuple):
         try:
             file.mknod(name, bits | mode, major, minor, directory)
             if uid or gid:
-                os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
+                file.chown(name, uid, gid, directory)
         finally:
             os.close(directory)
 
