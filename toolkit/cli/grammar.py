@@ -49,13 +49,20 @@ ENTRIES = (
         "Attach local standard input, output, and error streams to a running container",
     ),
     Entry("run", ("create", "container create"), "Create a new container"),
+    Entry("history", ("history", "image history"), "Show the history of an image"),
     Entry("inspect", ("inspect",), "Return low-level information on objects"),
     Entry("inspect", ("container inspect",), "Display detailed information on one or more containers"),
     Entry("inspect", ("image inspect",), "Display detailed information on one or more images"),
     Entry("lifecycle", ("kill", "container kill"), "Kill one or more running containers"),
+    Entry("archive", ("load", "image load"), "Load images from a tar archive or STDIN"),
     Entry("logs", ("logs", "container logs"), "Fetch the logs of a container"),
     Entry("lifecycle", ("rm", "container rm", "container remove"), "Remove one or more containers"),
     Entry("images", ("rmi", "image rm", "image remove"), "Remove one or more images"),
+    Entry(
+        "archive",
+        ("save", "image save"),
+        "Save one or more images to a tar archive (streamed to STDOUT by default)",
+    ),
     Entry("attach", ("start", "container start"), "Start one or more stopped containers"),
     Entry("watch", ("stats", "container stats"), "Display container(s) resource usage statistics"),
     Entry("lifecycle", ("stop", "container stop"), "Stop one or more running containers"),
@@ -64,6 +71,9 @@ ENTRIES = (
     Entry(
         "lifecycle", ("wait", "container wait"), "Block until one or more containers stop, then print their exit codes"
     ),
+    Entry("prune", ("container prune",), "Remove all stopped containers"),
+    Entry("prune", ("image prune",), "Remove unused images"),
+    Entry("prune", ("system prune",), "Remove unused data"),
     Entry("step", ("step run",), "Make and run a container one step at a time"),
     Entry("registry", ("registry serve",), "Serve a registry from a directory"),
 )

@@ -102,6 +102,22 @@ class Containers:
             found = [one for one in found if one.id in running and one.status == RUNNING]
         return sorted(found, key=lambda one: one.doc["created"], reverse=True)
 
+    def prune(self) -> "tuple[Sequence[str], int]":
+        """Remove all containers that do not run; return their ids, and how many bytes they had written."""
+        removed: list[str] = []
+        reclaimed_bytes = 0
+        for one in self.list(all=True):
+            if one.status == RUNNING:
+                continue
+            size = _size(self._engine.paths.container(one.id))
+            try:
+                one.remove()
+            except (ConflictError, NotFoundError):
+                continue  # started or removed by somebody else meanwhile
+            removed.append(one.id)
+            reclaimed_bytes += size
+        return removed, reclaimed_bytes
+
     def discard(self, container: Container) -> None:
         """Delete a container that does not run.
 
@@ -116,6 +132,18 @@ class Containers:
             remove_run_dir(container.run_dir)
         finally:
             os.close(fd)
+
+
+def _size(directory: str) -> int:
+    """Return how many bytes the files below a directory have on disk."""
+    total = 0
+    for path, _directories, files in os.walk(directory):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(path, name)).st_blocks * 512
+            except FileNotFoundError:
+                continue
+    return total
 
 
 def _document(options: "ContainerOptions", image: "ImageRecord") -> dict[str, Any]:

@@ -7,10 +7,12 @@ from toolkit.core.digest import Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import IO
 
     from toolkit.engine.engine import Engine
     from toolkit.image.images import ImageRecord, Images
-    from toolkit.image.removal import ImageUser
+    from toolkit.image.load import Loaded
+    from toolkit.image.removal import ImageUser, Pruned
     from toolkit.registry.progress import Progress
     from toolkit.registry.push import Pushed
 
@@ -112,6 +114,24 @@ class EngineImages:
         from toolkit.engine import inspect
 
         return inspect.image(self.get(reference), self.store.layers.path)
+
+    def save(self, references: "Sequence[str]", file: "IO[bytes]") -> None:
+        """Write images to one file, as `docker save` does; see `toolkit.image.save`."""
+        from toolkit.image.save import save
+
+        for reference in references:
+            self.get(reference)  # makes `lab` where it is not here, and names the first that is missing
+        save(self.store, references, file)
+
+    def load(self, file: "IO[bytes]") -> "Sequence[Loaded]":
+        """Bring the images of such a file here; see `toolkit.image.load`."""
+        from toolkit.image.load import load
+
+        return load(self.store, file)
+
+    def prune(self, *, all_unused: bool = False) -> "Pruned":
+        """Remove the images that have no name, or (`all_unused`) all that no container uses."""
+        return self.store.prune(all_unused=all_unused, users=self.users())
 
     def users(self) -> "Mapping[str, Sequence[ImageUser]]":
         """Return the containers of each image, by the image's id."""
