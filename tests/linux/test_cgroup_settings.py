@@ -1,11 +1,13 @@
 """OCI resources to files and values; the tables are those of runc's libcontainer."""
 
+from pathlib import Path
+
 import pytest
 
 from toolkit.core.errors import InvalidError, UnsupportedError
 from toolkit.linux.cgroup import v1, v2
 from toolkit.linux.cgroup.hierarchy import Hierarchy
-from toolkit.linux.cgroup.resources import Resources
+from toolkit.linux.cgroup.resources import Resources, without_swap
 
 MIB = 1 << 20
 V1 = Hierarchy(
@@ -228,3 +230,22 @@ def test_unified_resources_are_written_and_handed_down() -> None:
 def test_a_name_cannot_leave_its_mount(name: str) -> None:
     with pytest.raises(InvalidError, match="invalid cgroup name"):
         V1.path(name, "memory")
+
+
+def test_limits_without_swap_keep_the_rest() -> None:
+    resources: Resources = {"memory": {"limit": 100, "swap": 200, "reservation": 50}, "pids": {"limit": 5}}
+    assert without_swap(resources) == {"memory": {"limit": 100, "reservation": 50}, "pids": {"limit": 5}}
+    assert resources["memory"]["swap"] == 200
+    assert without_swap({"pids": {"limit": 5}}) == {"pids": {"limit": 5}}
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_swap_is_limited_where_its_file_is(tmp_path: Path, *, present: bool) -> None:
+    (tmp_path / "below").mkdir()
+    for file in ("memory.max", *(["memory.swap.max"] if present else [])):
+        (tmp_path / "below" / file).touch()
+    if present:
+        (tmp_path / "memory.memsw.limit_in_bytes").touch()
+    assert Hierarchy({"memory": str(tmp_path)}, "", frozenset()).limits_swap() is present
+    assert Hierarchy({}, str(tmp_path), frozenset(("memory",))).limits_swap() is present
+    assert not Hierarchy({}, str(tmp_path), frozenset()).limits_swap()

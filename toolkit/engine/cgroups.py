@@ -4,6 +4,7 @@ import binascii
 import os
 
 from toolkit.linux import cgroup
+from toolkit.linux.cgroup.resources import without_swap
 from toolkit.runtime.plan import Cgroup
 
 TYPE_CHECKING = False
@@ -33,6 +34,9 @@ class Cgroups:
             UnsupportedError: a limit whose controller this host lacks.
         """
         name = self.name(ident)
+        if not self.limits_swap:
+            # As docker: memory is limited, and swap is not.
+            resources = without_swap(resources)
         directories = self.directories(ident, resources)
         return Cgroup(
             directories=directories,
@@ -41,6 +45,11 @@ class Cgroups:
             join_files=tuple(f"{directory}/{self._join_file(directory)}" for directory in directories),
             mounts=tuple(self._mounts(name, directories)),
         )
+
+    @property
+    def limits_swap(self) -> bool:
+        """Whether this kernel can limit swap."""
+        return self._hierarchy.limits_swap()
 
     def _device_program(self, name: str, resources: "Resources") -> tuple[str, str]:
         code = self._hierarchy.device_program(resources)

@@ -186,7 +186,7 @@ def info(engine: "Engine") -> dict[str, Any]:
         "CgroupVersion": "2" if engine.cgroups.kind == "v2" else "1",
         "CgroupLayout": engine.cgroups.kind,
         "MemoryLimit": "memory" in has,
-        "SwapLimit": "memory" in has,
+        "SwapLimit": engine.cgroups.limits_swap,
         "CpuCfsPeriod": "cpu" in has,
         "CpuCfsQuota": "cpu" in has,
         "CPUShares": "cpu" in has,

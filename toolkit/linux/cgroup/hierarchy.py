@@ -60,6 +60,18 @@ class Hierarchy(NamedTuple):
             return self.v1[controller]
         return self.v2 if _V2_NAME.get(controller, controller) in self.v2_controllers else None
 
+    def limits_swap(self) -> bool:
+        """Return whether this kernel can limit swap; many boot without (swapaccount=0), and v1 then lacks the file.
+
+        On v2 the root has no limits of its own, so any group below it that has the controller is asked.
+        """
+        if "memory" in self.v1:
+            return os.path.exists(f"{self.v1['memory']}/memory.memsw.limit_in_bytes")
+        for directory in members.children(self.v2) if "memory" in self.v2_controllers else []:
+            if os.path.exists(f"{directory}/memory.max"):
+                return os.path.exists(f"{directory}/memory.swap.max")
+        return "memory" in self.v2_controllers
+
     # Pure: what would be done
 
     def needed(self, resources: "Resources | None" = None, accounted: tuple[str, ...] = ACCOUNTED) -> tuple[str, ...]:

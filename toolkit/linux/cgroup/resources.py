@@ -125,3 +125,13 @@ def controllers(resources: Resources) -> dict[str, str]:
         if controller != "cgroup":
             wanted.setdefault("blkio" if controller == "io" else controller, f"the unified resource {file}")
     return wanted
+
+
+def without_swap(resources: Resources) -> Resources:
+    """Return the same limits but for swap, for a kernel that cannot limit it."""
+    memory = resources.get("memory", {})
+    if "swap" not in memory:
+        return resources
+    kept: Memory = {**memory}
+    del kept["swap"]
+    return {**resources, "memory": kept}
