@@ -5,6 +5,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,6 +223,53 @@ def test_layer_that_is_not_its_diff_ids_is_refused(others: Images) -> None:
     with pytest.raises(DigestMismatchError):
         load(others, io.BytesIO(write({"c.json": config, "l.tar": make_tar(member("a")), "manifest.json": listed})))
     assert is_empty(others)
+
+
+SOAK = """
+import random, sys, time
+from toolkit.core.errors import NotFoundError
+from toolkit.core.state import State
+from toolkit.image.images import Images
+from toolkit.image.load import load
+
+root, seed, *archives = sys.argv[1:]
+images, choice, end = Images.open(root, State(root + "/state.db")), random.Random(int(seed)), time.monotonic() + 3
+loads = 0
+while time.monotonic() < end or not loads:
+    if choice.random() < 0.5:
+        with open(choice.choice(archives), "rb") as file:
+            for one in load(images, file):
+                loads += 1
+                assert one.names, one
+    elif choice.random() < 0.2:
+        images.prune(all_unused=True)
+    else:
+        try:
+            images.remove(choice.choice("xy"))
+        except NotFoundError as exc:
+            assert exc.message.startswith("No such image: " + exc.message[15] + ":latest"), exc
+"""
+
+
+def test_loads_and_removals_of_several_processes_leave_whole_images(
+    images: Images, others: Images, tmp_path: Path
+) -> None:
+    add(images, "x", files=("a", "b"))
+    add(images, "y", files=("a", "c"))
+    for number, texts in enumerate((["x"], ["y"], ["x", "y"])):
+        (tmp_path / f"{number}.tar").write_bytes(saved(images, *texts))
+    archives = [str(tmp_path / f"{number}.tar") for number in range(3)]
+    commands = [[sys.executable, "-c", SOAK, str(tmp_path / "there"), str(seed), *archives] for seed in range(3)]
+    environ = {**os.environ, "PYTHONPATH": os.getcwd()}
+    running = [subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) for command in commands]
+    assert [one.communicate()[1] for one in running] == [""] * 3
+    assert [one.returncode for one in running] == [0] * 3
+    for record in others.list():
+        assert all(others.layers.has(diff_id) for diff_id in record.diff_ids)
+        assert all(others.content.has(layer.digest) for layer in record.layers)
+    others.prune(all_unused=True)
+    assert is_empty(others)
+    assert os.listdir(tmp_path / "there/layers/tmp") == []
 
 
 def test_unknown_image_is_not_saved(images: Images) -> None:

@@ -321,6 +321,14 @@ def test_removal_waits_while_a_container_is_made(images: Images, add: Add) -> No
     assert images.list() == []
 
 
+def test_image_and_its_names_come_at_once(images: Images, add: Add) -> None:
+    record = add({"a": b""})
+    digest = "sha256:" + "d" * 64
+    again = images.add(record.manifest_digest, [parse_reference("x"), parse_reference(f"x@{digest}")])
+    assert again == images.resolve("x")
+    assert (again.names, again.repo_digests) == (("x:latest",), (f"x@{digest}",))
+
+
 def test_index_stays_as_long_as_its_digest_is_a_name(images: Images, add: Add) -> None:
     record = add({"a": b""}, names=["x"])
     index = images.content.add(b"the index")

@@ -99,11 +99,16 @@ class Images:
 
     # Adding
 
-    def add(self, manifest_digest: Digest) -> ImageRecord:
+    def add(self, manifest_digest: Digest, names: "Sequence[Reference]" = ()) -> ImageRecord:
         """Record an image whose manifest and config are in the content store and whose layers are unpacked.
 
         Call it within `importing`, else its parts may be collected meanwhile.
         Recording an image twice is no fault.
+
+        Args:
+            manifest_digest: of the image's manifest.
+            names: what is to mean it from now on, with tag or with digest.
+                Whoever removes the image at the same time does so before or after.
 
         Raises:
             NotFoundError: a part is not here.
@@ -112,8 +117,11 @@ class Images:
         from toolkit.image.record import make_document
 
         ident, doc = make_document(manifest_digest, self.content, self.layers)
-        self.state.put(IMAGE, ident, doc)
-        return self.get(ident)
+        with self.holding():
+            self.state.put(IMAGE, ident, doc)
+            for name in names:
+                self.state.put(TAG, _tag_id(name), {"image": ident})
+            return self.get(ident)
 
     def tag(self, reference: Reference, image_id: str) -> None:
         """Let a name (or, if it has a digest, name@digest) mean an image, and no longer another.
@@ -122,7 +130,8 @@ class Images:
             NotFoundError: there is no such image.
         """
         with self.holding():
-            self.state.get(IMAGE, image_id)
+            if not self.state.find_prefix(IMAGE, image_id):
+                raise NotFoundError(f"No such image: {image_id}")
             self.state.put(TAG, _tag_id(reference), {"image": image_id})
 
     @contextmanager

@@ -258,8 +258,5 @@ def _bring(
         for layer, diff_id in zip(manifest.layers, config.rootfs.diff_ids, strict=True)
     ]
     images.layers.apply(requests, progress=progress)
-    image = images.add(digest)
     distinct = list(dict.fromkeys(names))
-    for name in distinct:
-        images.tag(name, image.id)
-    return Loaded(images.get(image.id), tuple(name.familiar() for name in distinct))
+    return Loaded(images.add(digest, distinct), tuple(name.familiar() for name in distinct))

@@ -71,12 +71,12 @@ def pull(
         known = _find_known(sources[0], reference, images, wanted)
         if known is not None:
             _announce_known(known, report)
-            return _finish(reference, known, _digest_of(known, reference), images, report, is_new=False)
+            return _finish(reference, known, _digest_of(known, reference), report, is_new=False)
         found = find_image(sources, reference.digest or reference.tag or "", wanted, images.content)
         Pipeline(found.sources, images.content, images.layers, report).run(found)
         before = images.find_id(reference.canonical())
-        record = images.add(found.manifest_digest)
-        return _finish(reference, record, found.digest, images, report, is_new=before != record.id)
+        record = images.add(found.manifest_digest, _names(reference, found.digest))
+        return _finish(reference, record, found.digest, report, is_new=before != record.id)
 
 
 def push(
@@ -183,14 +183,17 @@ def _digest_of(record: "ImageRecord", reference: "Reference") -> Digest:
     return Digest(next(found, record.manifest_digest))
 
 
+def _names(reference: "Reference", digest: Digest) -> "tuple[Reference, ...]":
+    """Return what is to mean an image that was pulled: the tag, and the digest in this repository."""
+    by_digest = reference.with_digest(digest)
+    return (by_digest,) if reference.digest is not None else (reference, by_digest)
+
+
 def _finish(
-    reference: "Reference", record: "ImageRecord", digest: Digest, images: "Images", report: Reporter, *, is_new: bool
+    reference: "Reference", record: "ImageRecord", digest: Digest, report: Reporter, *, is_new: bool
 ) -> "ImageRecord":
-    """Name the image and report what came of it, in docker's words."""
-    if reference.digest is None:
-        images.tag(reference, record.id)
-    images.tag(reference.with_digest(digest), record.id)
+    """Report what came of it, in docker's words."""
     report.line(f"Digest: {digest}")
     status = "Downloaded newer image for" if is_new else "Image is up to date for"
     report.line(f"Status: {status} {reference.familiar()}")
-    return images.get(record.id)
+    return record

@@ -31,9 +31,8 @@ def make(images: Images, progress: Callable[[str], None] | None = None) -> Image
         say(f"{blob.digest[7:19]}: {len(layer.tree)} files: {layer.title}")
     with images.importing():
         record = _import(images, config_json(assembly, blobs), blobs)
-    images.tag(parse_reference(REFERENCE), record.id)
     say(f"Image {REFERENCE} is ready")
-    return images.get(record.id)
+    return record
 
 
 def _silent(_line: str) -> None:
@@ -51,4 +50,4 @@ def _import(images: Images, config: bytes, blobs: list[Blob]) -> ImageRecord:
     requests = [LayerRequest(content.path(blob.digest), LAYER_TYPE, blob.diff_id) for blob in blobs]
     images.layers.apply(requests)
     content.add(config)
-    return images.add(content.add(manifest_json(config, blobs)))
+    return images.add(content.add(manifest_json(config, blobs)), [parse_reference(REFERENCE)])
