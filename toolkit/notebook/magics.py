@@ -153,7 +153,7 @@ def _value(session: "CellSession", request: "Request", outcome: "Outcome") -> An
     if request.is_table:
         return _show_table(session, value if isinstance(value, list) else [])
     if request.is_board:
-        return _show_board(session, outcome.value)
+        return _show_board(session, outcome.value or ())
     if request.is_foreground:
         return Finished(outcome.exit_code, session.written(), value if isinstance(value, Container) else None)
     if request.name in _DEEDS and isinstance(value, list) and len(value) == 1:
