@@ -249,3 +249,23 @@ def test_swap_is_limited_where_its_file_is(tmp_path: Path, *, present: bool) -> 
     assert Hierarchy({"memory": str(tmp_path)}, "", frozenset()).limits_swap() is present
     assert Hierarchy({}, str(tmp_path), frozenset(("memory",))).limits_swap() is present
     assert not Hierarchy({}, str(tmp_path), frozenset()).limits_swap()
+
+
+@pytest.mark.parametrize(
+    ("v1", "v2", "kind"),
+    [
+        ({"memory": "/c/memory"}, "", "v1"),
+        ({}, "/c", "v2"),
+        ({"memory": "/c/memory"}, "/c/unified", "hybrid"),
+        ({"name=systemd": "/c/systemd"}, "/c/unified", "v2"),
+        ({"net_cls": "/c/net_cls"}, "/c", "v2"),
+        ({}, "", "none"),
+    ],
+)
+def test_kind_is_where_the_limits_are(v1: dict[str, str], v2: str, kind: str) -> None:
+    assert Hierarchy(v1, v2, frozenset()).kind == kind
+
+
+def test_controllers_that_share_a_mount_share_a_directory() -> None:
+    shared = Hierarchy({"cpu": "/c/cpu,cpuacct", "cpuacct": "/c/cpu,cpuacct", "memory": "/c/memory"}, "", frozenset())
+    assert shared.directories("/a/b", {"cpu": {"quota": 5}}) == ["/c/memory/a/b", "/c/cpu,cpuacct/a/b"]

@@ -24,6 +24,7 @@ ACCOUNTED = ("memory", "pids", "blkio")
 UNIFIED = ""
 """The name of the v2 hierarchy itself, where /proc/PID/cgroup has an empty field."""
 _V2_NAME = {"blkio": "io"}
+_LIMITING = frozenset(("blkio", "cpu", "cpuset", "devices", "freezer", "memory", "pids"))
 _REMOVE_TIMEOUT_S = 2.0
 _SETTLE_TIMEOUT_S = 10.0
 
@@ -42,9 +43,12 @@ class Hierarchy(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Return "v1", "v2", "hybrid" or "none"."""
-        has_v1 = any(not name.startswith("name=") for name in self.v1)
-        if has_v1:
+        """Return "v1", "v2", "hybrid" or "none".
+
+        What matters is where limits are kept: net_cls or perf_event alone in v1,
+        as some hosts mount them for old programs, make no hybrid.
+        """
+        if not _LIMITING.isdisjoint(self.v1):
             return "hybrid" if self.v2 else "v1"
         return "v2" if self.v2 else "none"
 
@@ -200,13 +204,13 @@ class Hierarchy(NamedTuple):
     def _inherit(self, directory: str) -> None:
         """Copy to a new v1 group what it does not inherit: the CPUs it may use, and to count its children."""
         parent = directory.rpartition("/")[0]
-        if directory.startswith(self.v1.get("cpuset", "\0")):
+        if directory.startswith(self.v1.get("cpuset", "\0") + "/"):
             for file in ("cpuset.cpus", "cpuset.mems"):
                 if not files.read(f"{directory}/{file}").strip():
                     files.write(f"{directory}/{file}", files.read(f"{parent}/{file}").strip())
         # Until Linux 5.11, where 1 became the only value.
         if (
-            directory.startswith(self.v1.get("memory", "\0"))
+            directory.startswith(self.v1.get("memory", "\0") + "/")
             and files.find(f"{directory}/memory.use_hierarchy") == "0\n"
         ):
             files.write(f"{directory}/memory.use_hierarchy", "1")
