@@ -144,6 +144,25 @@ def test_every_operator_in_64_bits(oracle: Oracle, operator: str, value: int) ->
         assert simulate(ours, call) == simulate(theirs, call), hex(tried)
 
 
+def test_two_actions_share_a_call_where_their_conditions_do_not_meet(oracle: Oracle) -> None:
+    """podman's rule on audit sockets: EINVAL for exactly one kind, and whatever else is allowed."""
+    family, protocol = Argument(index=0, value=16, op="SCMP_CMP_NE"), Argument(index=2, value=9, op="SCMP_CMP_NE")
+    audit = [Argument(index=0, value=16, op="SCMP_CMP_EQ"), Argument(index=2, value=9, op="SCMP_CMP_EQ")]
+    syscalls = [
+        Rule(names=["socket"], action="SCMP_ACT_ERRNO", errnoRet=22, args=audit),
+        Rule(names=["socket"], action="SCMP_ACT_ALLOW", args=[protocol]),
+        Rule(names=["socket"], action="SCMP_ACT_ALLOW", args=[family]),
+    ]
+    profile = Filter(defaultAction="SCMP_ACT_ERRNO", defaultErrnoRet=38, syscalls=syscalls)
+    ours, theirs = bpf.decode(compile_filter(profile, "x86_64")), oracle.compile(profile, "x86_64")
+    seen: set[int] = set()
+    for family_value, protocol_value in itertools.product((2, 16, (1 << 32) + 16), (0, 9, (1 << 32) + 9)):
+        call = Call(41, "x86_64", (family_value, 3, protocol_value, 0, 0, 0))
+        seen.add(simulate(ours, call))
+        assert simulate(ours, call) == simulate(theirs, call), call
+    assert seen == {rules.ERRNO | 22, rules.ALLOW}
+
+
 def test_other_architecture_is_killed(oracle: Oracle) -> None:
     profile = Filter(defaultAction="SCMP_ACT_ALLOW", syscalls=[Rule(names=["mount"], action="SCMP_ACT_ERRNO")])
     ours = bpf.decode(compile_filter(profile, "x86_64"))
