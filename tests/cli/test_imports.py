@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.cli.conftest import Shell
 from tests.support.session import EngineRoot
 
 HEAVY = {
@@ -41,7 +42,10 @@ json.dump(sorted(set(sys.modules) - before), sys.stderr)
 
 
 def modules_of(engine_root: EngineRoot, *words: str) -> set[str]:
-    environ = {**os.environ, "CONTAINER_ROOT": engine_root.root, "CONTAINER_RUN": engine_root.run}
+    return modules_with({**os.environ, "CONTAINER_ROOT": engine_root.root, "CONTAINER_RUN": engine_root.run}, *words)
+
+
+def modules_with(environ: dict[str, str], *words: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words], env=environ, capture_output=True, text=True, check=True
     )
@@ -72,3 +76,12 @@ def test_only_the_group_in_use_is_imported(engine_root: EngineRoot) -> None:
     modules = modules_of(engine_root, "logs", "--help")
     groups = {name for name in modules if name.startswith("toolkit.cli.commands.")}
     assert groups == {"toolkit.cli.commands.logs"}
+
+
+@pytest.mark.needs("root", "overlay")
+@pytest.mark.parametrize("words", [["run", "--rm", "lab", "true"], ["run", "-d", "lab", "true"], ["ps", "-a"]])
+def test_even_a_real_run_imports_nothing_heavy(shell: Shell, words: list[str]) -> None:
+    shell.out("create", "lab", "true")
+    modules = modules_with(shell.environ, *words)
+    assert {name.partition(".")[0] for name in modules} & HEAVY == set()
+    assert not any(name.startswith(("toolkit.registry", "toolkit.cli.template")) for name in modules)

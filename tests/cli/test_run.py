@@ -179,6 +179,29 @@ def test_memory_limit_is_set_and_enforced(shell: Shell) -> None:
     assert shell("run", "--rm", "-m", "16m", "--memory-swap", "16m", "lab", "sh", "-c", hog).returncode == 137
 
 
+def cgroup_file(pid: str, controller: str, *names: str) -> str:
+    """Read the first of `names` that the process's group has, by the kernel's own account of where that is."""
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(",") or not controllers:
+            for mount in (f"/sys/fs/cgroup/{controllers}", f"/sys/fs/cgroup/{controller}", "/sys/fs/cgroup"):
+                for name in names:
+                    file = pathlib.Path(f"{mount}{path}/{name}")
+                    if file.exists():
+                        return file.read_text().strip()
+    raise AssertionError(f"no {names} for {controller} of {pid}")
+
+
+@pytest.mark.needs("cgroup:memory", "cgroup:cpu")
+def test_weights_and_soft_limits_are_in_the_kernel(shell: Shell) -> None:
+    words = ["-c", "512", "--memory", "64m", "--memory-reservation", "32m"]
+    shell("run", "-d", "--name", "web", *words, "lab", "sleep", "60", check=0)
+    pid = shell.out("inspect", "-f", "{{.State.Pid}}", "web")
+    assert cgroup_file(pid, "cpu", "cpu.shares", "cpu.weight") in ("512", "20", "59")  # v2 scales, two ways by version
+    assert cgroup_file(pid, "memory", "memory.soft_limit_in_bytes", "memory.low") == str(32 << 20)
+    assert cgroup_file(pid, "memory", "memory.limit_in_bytes", "memory.max") == str(64 << 20)
+
+
 @pytest.mark.needs("cgroup:pids")
 def test_pids_limit_is_set_and_enforced(shell: Shell) -> None:
     assert limits_of(shell, "--pids-limit", "20")["pids"] == 20

@@ -81,6 +81,18 @@ def test_closed_output_is_quiet() -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@needs_containers
+@pytest.mark.parametrize("words", [["--help"], ["ps"], ["run", "--rm", "lab", "echo", "x"]])
+def test_full_output_is_one_line(shell: Shell, words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *words], env=shell.environ, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode in (1, 125)
+    assert done.stderr.count("\n") == 1
+    assert "no space left on device" in done.stderr
+
+
 def test_closed_standard_streams_are_no_reason_to_fail() -> None:
     command = f'"{PROGRAM[0]}" -m toolkit.cli version <&- >&- 2>&-'
     assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode == 0
