@@ -13,6 +13,18 @@ def flag_names(value: int, names: "Mapping[str, int]", zero: str = "0") -> str:
         names: each name and its bits; composite names first, so that they win.
         zero: what to print where no bit is set.
     """
+    key = (id(names), value, zero)
+    known = _KNOWN.get(key)
+    if known is None:
+        known = _KNOWN[key] = (_spell(value, names, zero), names)
+    return known[0]
+
+
+_KNOWN: "dict[tuple[int, int, str], tuple[str, Mapping[str, int]]]" = {}
+"""Texts by table, value and zero, of which few occur; a table is kept so that its id stays its own."""
+
+
+def _spell(value: int, names: "Mapping[str, int]", zero: str) -> str:
     found: list[str] = []
     for name, bits in names.items():
         if bits and value & bits == bits:

@@ -62,6 +62,7 @@ _ATTR_NAMES = {name: value for name, value in list(globals().items()) if name.st
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
+_AT_NAMES = {"AT_RECURSIVE": AT_RECURSIVE, "AT_EMPTY_PATH": AT_EMPTY_PATH}
 
 _mount = function("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
 _umount2 = function("umount2", c_char_p, c_int)
@@ -156,7 +157,7 @@ def mount_setattr(
     flags = (AT_RECURSIVE if recursive else 0) | (0 if path else AT_EMPTY_PATH)
     where = "AT_FDCWD" if directory_fd == AT_FDCWD else str(directory_fd)
     set_text, clear_text = flag_names(set_attrs, _ATTR_NAMES), flag_names(clear_attrs, _ATTR_NAMES)
-    at_flags = flag_names(flags, {"AT_RECURSIVE": AT_RECURSIVE, "AT_EMPTY_PATH": AT_EMPTY_PATH})
+    at_flags = flag_names(flags, _AT_NAMES)
     call = f"mount_setattr({where}, {quoted(path)}, {at_flags}, {{attr_set={set_text}, attr_clr={clear_text}}}, 32)"
     attr = _MountAttr(set_attrs, clear_attrs, 0, max(userns_fd, 0))
     with span("mount.setattr", call, {errno.ENOSYS: "mount_setattr needs Linux 5.12"}):
