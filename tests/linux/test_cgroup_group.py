@@ -235,6 +235,13 @@ def test_a_value_that_the_kernel_refuses_is_named(hierarchy: Hierarchy, name: st
         hierarchy.update(name, {"cpu": {"quota": 5}})
 
 
+@pytest.mark.needs("cgroup:cpu")
+def test_a_group_whose_limit_is_refused_is_not_left_behind(hierarchy: Hierarchy, name: str) -> None:
+    with pytest.raises(SyscallError, match="EINVAL"):
+        hierarchy.create(name, {"cpu": {"quota": 5}})
+    assert hierarchy.present(name) == []
+
+
 @pytest.mark.needs("cgroup:cpuset")
 def test_cpuset_confines_and_the_rest_is_inherited(hierarchy: Hierarchy, name: str) -> None:
     hierarchy.create(name, {"cpu": {"cpus": "0"}})

@@ -10,7 +10,7 @@ import os
 import time
 from typing import NamedTuple
 
-from toolkit.core.errors import InvalidError, UnsupportedError
+from toolkit.core.errors import EngineError, InvalidError, UnsupportedError
 from toolkit.linux.cgroup import files, layout, members, stats, v1, v2
 from toolkit.linux.cgroup.resources import controllers as controllers_of
 
@@ -167,19 +167,25 @@ class Hierarchy(NamedTuple):
     def create(self, name: str, resources: "Resources | None" = None) -> None:
         """Make the group in every hierarchy that `needed` names, and write its limits.
 
-        Groups that are there already are kept as they are.
+        Groups that are there already are kept as they are; if a limit cannot be
+        written, those that were made are removed again.
 
         Raises:
             UnsupportedError: a controller or a file that this host lacks.
             SyscallError: EROFS, EACCES, or what the kernel thinks of a value.
         """
         self.make_parents(name, resources)
-        for directory in self.directories(name, resources):
-            if files.make(directory):
+        made = [directory for directory in self.directories(name, resources) if files.make(directory)]
+        try:
+            for directory in made:
                 self._inherit(directory)
-        if resources:
-            self.limit(name, resources)
-            self.limit_devices(name, resources)
+            if resources:
+                self.limit(name, resources)
+                self.limit_devices(name, resources)
+        except EngineError:
+            for directory in made:
+                files.remove(directory)
+            raise
 
     def make_parents(self, name: str, resources: "Resources | None" = None) -> None:
         """Make the groups above the group, and have v2 hand down what it needs.
