@@ -97,13 +97,16 @@ def sorted_flags(text: str) -> str:
     return re.sub(r"\w+(?:\|\w+)+", lambda found: "|".join(sorted(found[0].split("|"))), text)
 
 
+_PATH_OF_FD = re.compile(r"^(\d+)<.*>$")
+"""As in 3</etc/hosts>, which strace -y prints."""
+
 # How many arguments are compared where the last ones are addresses, or written out by one side only.
 _COMPARED = {"execve": 2, "seccomp": 2, "ioctl": 2, "clone": 1}
 
 
 def essence(call: Call) -> tuple[str, tuple[str, ...], int, str]:
     """Return of a call what both sides must agree on."""
-    args = [sorted_flags(arg) for arg in call.args if not arg.startswith("child_stack=")]
+    args = [sorted_flags(_PATH_OF_FD.sub(r"\1", arg)) for arg in call.args if not arg.startswith("child_stack=")]
     if call.name == "prctl":
         while len(args) > 2 and args[-1] == "0":
             args.pop()  # strace knows which options take how many
