@@ -152,3 +152,12 @@ def test_colours_and_bytes_of_a_program_pass_unchanged(sit: Sit) -> None:
     typist = sit("run", "--rm", "-it", "lab", "printf", r"\033[31mred\033[0m")
     assert typist.wait() == 0
     assert typist.seen == b"\x1b[31mred\x1b[0m"
+
+
+def test_interrupt_of_a_terminal_without_input_goes_to_the_container(sit: Sit) -> None:
+    script = 'trap "echo caught; exit 9" INT; echo ready; while :; do sleep 0.05; done'
+    typist = sit("run", "--rm", "-t", "lab", "sh", "-c", script)
+    typist.expect(b"ready")
+    assert not typist.is_raw()
+    typist.process.send_signal(signal.SIGINT)
+    assert typist.wait() == 9

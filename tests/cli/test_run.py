@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -408,3 +409,25 @@ def test_image_that_is_not_here_is_looked_for_in_its_registry(shell: Shell) -> N
     first, *_, last = done.stderr.splitlines()
     assert first == "Unable to find image '127.0.0.1:1/nosuch' locally"
     assert last.startswith("container: ")
+
+
+def test_input_that_is_not_read_waits_outside_and_not_in_memory(shell: Shell) -> None:
+    running = shell.start("run", "--rm", "-i", "--name", "pig", "lab", "sleep", "60", stdin=subprocess.PIPE)
+    assert running.stdin is not None
+    os.set_blocking(running.stdin.fileno(), False)
+    sent = 0
+    deadline_s = time.monotonic() + 3
+    while sent < 100 << 20 and time.monotonic() < deadline_s:
+        try:
+            sent += os.write(running.stdin.fileno(), bytes(1 << 20))
+        except BlockingIOError:
+            time.sleep(0.01)
+    assert (1 << 20) < sent < (8 << 20)
+    shell.out("kill", "pig")
+    assert running.wait(20) == 137
+
+
+def test_more_than_all_buffers_goes_through_and_back(shell: Shell) -> None:
+    data = bytes(range(256)) * (120_000)
+    script = "sleep 0.5; cat"
+    assert shell.raw("run", "--rm", "-i", "lab", "sh", "-c", script, stdin=data).stdout == data

@@ -74,7 +74,7 @@ def follow(
         sig_proxy: pass a shell's signals on.
         interrupt: ends the process when a notebook's cell is interrupted; None: leave it alone then.
     """
-    kill = killer(container) if sig_proxy and not tty else None
+    kill = killer(container) if sig_proxy and not (tty and stdin) else None  # in raw mode they are bytes
     wishes = Wishes(stdin=stdin, tty=tty, detach_keys=keys, kill=kill, interrupt=interrupt)
     try:
         with attachment:

@@ -18,6 +18,7 @@ from toolkit.cli.signals import PROXIED, SignalPipe
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
     from toolkit.engine import Attachment
 
@@ -83,6 +84,10 @@ class _Loop:
         self._poll = select.poll()
         self._forwarded = 0
         self._kill_at_s: float | None = None
+        self._input_fd: int | None = None
+        self._text: BinaryIO | None = None
+        self._is_blocked = False
+        """The container does not take its stdin at the moment: no more is read until it does."""
 
     def run(self) -> None:
         attachment = self._attachment
@@ -91,23 +96,25 @@ class _Loop:
             self._poll.register(self._signals.fd, select.POLLIN)
         if self._wishes.tty:
             self._resize()
-        stdin_fd = self._open_stdin()
+        self._open_stdin()
         if attachment.has_output() and self._read_output():  # came with the news of the start: nothing left to poll
             return
         while True:
             try:
-                if self._step(stdin_fd):
+                if self._step():
                     return
             except KeyboardInterrupt:  # in a notebook; a shell's signals come through the pipe
                 self._interrupt()
 
-    def _step(self, stdin_fd: int | None) -> bool:
+    def _step(self) -> bool:
         """Wait for something and handle it; tell whether that was the end."""
-        for fd, _events in self._poll.poll(self._patience_ms()):
+        for fd, events in self._poll.poll(self._patience_ms()):
             if fd == self._attachment.fileno():
-                if self._read_output():
+                if events & select.POLLOUT:
+                    self._unblock()
+                if events & _READABLE and self._read_output():
                     return True
-            elif fd == stdin_fd:
+            elif fd == self._input_fd and not self._is_blocked:
                 self._read_stdin(fd)
             elif self._signals is not None:
                 for number in self._signals.take():
@@ -135,33 +142,64 @@ class _Loop:
             if not self._attachment.has_output():
                 return False
 
-    def _open_stdin(self) -> int | None:
-        """Begin to watch stdin; text that has no descriptor is sent at once (the monitor takes it all)."""
+    def _open_stdin(self) -> None:
+        """Begin to watch stdin, or to send the text that takes its place in a notebook."""
         if not self._wishes.stdin:
-            return None
-        fd = self._session.stdin_fd()
-        if fd is not None:
-            self._poll.register(fd, select.POLLIN)
-            return fd
-        while self._session.stdin is not None and (data := self._session.stdin.read(_CHUNK)):
-            self._attachment.write_stdin(data)
-        self._attachment.close_stdin()
-        return None
+            return
+        self._input_fd = self._session.stdin_fd()
+        if self._input_fd is not None:
+            self._poll.register(self._input_fd, select.POLLIN)
+            return
+        self._text = self._session.stdin
+        if self._text is None:
+            self._offered(self._attachment.close_stdin(wait=False))
+        self._send_text()
+
+    def _send_text(self) -> None:
+        while self._text is not None and not self._is_blocked:
+            data = self._text.read(_CHUNK)
+            if data:
+                self._offered(self._attachment.write_stdin(data, wait=False))
+            else:
+                self._text = None
+                self._offered(self._attachment.close_stdin(wait=False))
+
+    def _offered(self, all_went: bool) -> None:  # noqa: FBT001 - what the attachment's methods return
+        """Stop reading input if the container does not take what was offered."""
+        if all_went or self._is_blocked:
+            return
+        self._is_blocked = True
+        self._poll.modify(self._attachment.fileno(), select.POLLIN | select.POLLOUT)
+        if self._input_fd is not None:
+            self._poll.unregister(self._input_fd)
+
+    def _unblock(self) -> None:
+        """Go on with the input once all that was offered has been taken."""
+        if not self._attachment.flush():
+            return
+        self._is_blocked = False
+        self._poll.modify(self._attachment.fileno(), select.POLLIN)
+        if self._input_fd is not None:
+            self._poll.register(self._input_fd, select.POLLIN)
+        self._send_text()
 
     def _read_stdin(self, fd: int) -> None:
         try:
             data = os.read(fd, _CHUNK)
+        except BlockingIOError:  # somebody else who has it open was quicker
+            return
         except OSError:  # EIO: the terminal is gone
             data = b""
         if not data:
             self._poll.unregister(fd)
-            self._attachment.close_stdin()
+            self._input_fd = None
+            self._offered(self._attachment.close_stdin(wait=False))
             return
         is_complete = False
         if self._watcher is not None:
             data, is_complete = self._watcher.feed(data)
         if data:
-            self._attachment.write_stdin(data)
+            self._offered(self._attachment.write_stdin(data, wait=False))
         if is_complete:
             raise DetachedError
 
@@ -195,4 +233,4 @@ class _Loop:
         fd = self._session.terminal_fd()
         if fd is not None:
             rows, columns = get_window_size(fd)
-            self._attachment.resize(rows, columns)
+            self._offered(self._attachment.resize(rows, columns, wait=False))

@@ -66,17 +66,34 @@ class Attachment:
         while (output := self.read()) is not None:
             yield output
 
-    def write_stdin(self, data: bytes) -> None:
-        """Send bytes to the process's stdin."""
+    def write_stdin(self, data: bytes, *, wait: bool = True) -> bool:
+        """Send bytes to the process's stdin.
+
+        Args:
+            data: what to send.
+            wait: until all of it went.  Otherwise what does not go now is kept; nothing more should be sent before
+                `flush` says that it went.  Whoever also reads this attachment must not wait: the process may be
+                waiting for its output to be read.
+
+        Returns:
+            Whether all of it went.
+        """
+        if not wait:
+            return self._session.offer(frames.STDIN, data)
         self._session.send(frames.STDIN, data)
+        return True
 
-    def close_stdin(self) -> None:
-        """End the process's stdin; its output goes on."""
-        self._session.control(op="close-stdin")
+    def close_stdin(self, *, wait: bool = True) -> bool:
+        """End the process's stdin, after what was sent to it; its output goes on.  For `wait` see `write_stdin`."""
+        return self._session.control(op="close-stdin", wait=wait)
 
-    def resize(self, rows: int, columns: int) -> None:
-        """Tell the process's terminal its size in characters."""
-        self._session.control(op="resize", rows=rows, columns=columns)
+    def resize(self, rows: int, columns: int, *, wait: bool = True) -> bool:
+        """Tell the process's terminal its size in characters.  For `wait` see `write_stdin`."""
+        return self._session.control(op="resize", rows=rows, columns=columns, wait=wait)
+
+    def flush(self) -> bool:
+        """Send more of what did not go; tell whether nothing is left.  Poll `fileno` for room (POLLOUT)."""
+        return self._session.flush()
 
     def kill(self, number: int) -> None:
         """Send a signal to the process of an exec; one that has ended gets none."""

@@ -32,6 +32,7 @@ class Session:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._reader = frames.FrameReader()
+        self._unsent = bytearray()
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for poll."""
@@ -55,14 +56,36 @@ class Session:
 
     def send(self, kind: int, content: bytes) -> None:
         """Send a frame; a monitor that is gone takes it silently, as a closed pipe would."""
+        self._unsent += frames.frame(kind, content)
         try:
-            self._sock.sendall(frames.frame(kind, content))
+            self._sock.sendall(self._unsent)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the last frame, or its absence, tells how the container ended
+        self._unsent.clear()
 
-    def control(self, **message: object) -> None:
-        """Send a control message."""
-        self.send(frames.CONTROL, json.dumps(message).encode())
+    def offer(self, kind: int, content: bytes) -> bool:
+        """Send a frame as far as it goes without waiting; tell whether all went, else `flush` when there is room."""
+        self._unsent += frames.frame(kind, content)
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Send more of what was offered; tell whether nothing is left."""
+        try:
+            while self._unsent:
+                del self._unsent[: self._sock.send(self._unsent, socket.MSG_DONTWAIT)]
+        except BlockingIOError:
+            return False
+        except (BrokenPipeError, ConnectionResetError):
+            self._unsent.clear()  # as in `send`
+        return True
+
+    def control(self, *, wait: bool = True, **message: object) -> bool:
+        """Send a control message; with `wait` false only as far as it goes now, as `offer`."""
+        content = json.dumps(message).encode()
+        if not wait:
+            return self.offer(frames.CONTROL, content)
+        self.send(frames.CONTROL, content)
+        return True
 
     def close(self) -> None:
         """Leave; the container goes on."""

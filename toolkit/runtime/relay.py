@@ -1,7 +1,8 @@
 """The monitor's eternal life: carrying bytes between a container and those who are attached.
 
-One poll loop, no threads.  A reader that is slow slows the container down once
-its buffer is full; a reader that is gone is forgotten; the log gets everything.
+One poll loop, no threads. A reader that is slow slows the container down once
+its buffer is full, and a container that does not read its stdin slows down
+whoever sends it; a reader that is gone is forgotten; the log gets everything.
 """
 
 import errno
@@ -62,6 +63,7 @@ class Relay:
         self._outputs: dict[int, int] = {}
         self._stdin_fd = -1
         self._stdin_buffer = bytearray()
+        self._stdin_is_full = False
         self._stdin_closing = False
         self._master_fd = -1
         self._listener: socket.socket | None = None
@@ -184,7 +186,8 @@ class Relay:
                 self._serve(peer, events)
 
     def _watch(self, peer: Peer) -> None:
-        self._poll.modify(peer.fd, select.POLLIN | (select.POLLOUT if peer.out else 0))
+        reads = 0 if peer.stdin and self._stdin_is_full else select.POLLIN
+        self._poll.modify(peer.fd, reads | (select.POLLOUT if peer.out else 0))
 
     def _drop(self, peer: Peer) -> None:
         if self._peers.pop(peer.fd, None) is None:
@@ -256,6 +259,7 @@ class Relay:
     def _write_stdin(self) -> None:
         if self._stdin_fd < 0:
             self._stdin_buffer.clear()
+            self._pace_stdin()
             return
         try:
             while self._stdin_buffer:
@@ -267,8 +271,18 @@ class Relay:
                 raise
             self._stdin_buffer.clear()
         self._watch_stdin()
+        self._pace_stdin()
         if self._stdin_closing and not self._stdin_buffer:
             self.close_stdin()
+
+    def _pace_stdin(self) -> None:
+        """Stop reading from those who send stdin while the container does not take it; go on when it does."""
+        is_full = len(self._stdin_buffer) > _MAX_BUFFER
+        if is_full != self._stdin_is_full:
+            self._stdin_is_full = is_full
+            for peer in self._peers.values():
+                if peer.stdin:
+                    self._watch(peer)
 
     def _watch_stdin(self) -> None:
         """Ask to be woken when stdin takes more, only while there is more."""
