@@ -5,13 +5,12 @@ import multiprocessing
 import os
 import pathlib
 import signal
-import sqlite3
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.child import in_child
-from toolkit.core.errors import ConflictError, NotFoundError, PrivilegeError, StorageFullError
+from toolkit.core.errors import ConflictError, IntegrityError, NotFoundError, PrivilegeError, StorageFullError
 from toolkit.core.state import State
 from toolkit.linux.mount import mount, umount
 
@@ -189,9 +188,9 @@ def test_foreign_user_is_told_what_to_do(path: str, state: State) -> None:
         in_child(read)
 
 
-def test_other_sqlite_errors_are_not_disguised(path: str) -> None:
+def test_damaged_state_is_named(path: str) -> None:
     os.mkdir(os.path.dirname(path))
     with open(path, "wb") as file:
         file.write(b"not a database" * 100)
-    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+    with pytest.raises(IntegrityError, match=r"damaged: .*state\.db; move the file away"):
         State(path)

@@ -16,7 +16,7 @@ import sqlite3
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from toolkit.core.errors import ConflictError, NotFoundError, PrivilegeError, StorageFullError
+from toolkit.core.errors import ConflictError, IntegrityError, NotFoundError, PrivilegeError, StorageFullError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ create unique index if not exists object_name on object (kind, name) where name 
 _BUSY_TIMEOUT_S = 30.0
 # Writing into a full tmpfs or ext4 is one of these, by what sqlite was growing: the database, the log, its index.
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP}
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _REFUSED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_DIRECTORY, sqlite3.SQLITE_PERM}
 
 
@@ -55,6 +56,7 @@ class State:
         """Open the database at `path`, creating it where it does not exist.
 
         Raises:
+            IntegrityError: the file there is no database, or a damaged one.
             PrivilegeError: this user may not read or write there.
             StorageFullError: the disk is full.
         """
@@ -62,7 +64,7 @@ class State:
             if not os.path.exists(path):
                 _create(path)
             self._db = _open(path)
-        except (OSError, sqlite3.OperationalError) as exc:
+        except (OSError, sqlite3.DatabaseError) as exc:
             raise _translated(exc, path) from exc
 
     def close(self) -> None:
@@ -131,7 +133,9 @@ class State:
     def _execute(self, sql: str, *values: object) -> sqlite3.Cursor:
         try:
             return self._db.execute(sql, values)
-        except sqlite3.OperationalError as exc:
+        except sqlite3.IntegrityError:  # a taken name or id; the caller knows which
+            raise
+        except sqlite3.DatabaseError as exc:
             raise _translated(exc, "the engine's state") from exc
 
 
@@ -139,7 +143,7 @@ def _open(path: str) -> sqlite3.Connection:
     db = _connect(path)
     try:
         db.execute("pragma synchronous=normal")
-    except sqlite3.OperationalError:
+    except sqlite3.Error:
         db.close()
         raise
     return db
@@ -173,7 +177,7 @@ def _create(path: str) -> None:
                 os.unlink(temporary + tail)
 
 
-def _translated(exc: OSError | sqlite3.OperationalError, where: str) -> Exception:
+def _translated(exc: OSError | sqlite3.DatabaseError, where: str) -> Exception:
     """Return the engine's error for what sqlite or the kernel says, or `exc` itself."""
     number = exc.errno if isinstance(exc, OSError) else None
     code = getattr(exc, "sqlite_errorcode", None)
@@ -182,4 +186,8 @@ def _translated(exc: OSError | sqlite3.OperationalError, where: str) -> Exceptio
     if number in {errno.EACCES, errno.EPERM, errno.EROFS} or code in _REFUSED:
         cure = "run as root, or set CONTAINER_ROOT and CONTAINER_RUN to directories of yours"
         return PrivilegeError(f"permission denied: cannot write {where}", hint=cure)
+    if code in _DAMAGED:
+        return IntegrityError(
+            f"damaged: {where}", hint="move the file away; containers and names recorded in it are lost"
+        )
     return exc
