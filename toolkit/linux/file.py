@@ -67,19 +67,6 @@ def mknod(name: str, mode: int, major: int, minor: int, directory_fd: int) -> No
         os.mknod(name, mode, os.makedev(major, minor), dir_fd=directory_fd)
 
 
-def mkdir(path: str, mode: int) -> None:
-    """Make a directory.
-
-    Raises:
-        SyscallError: EEXIST, ENOENT if its parent does not exist, EROFS.
-
-    See Also:
-        mkdir(2)
-    """
-    with span("file.mkdir", f"mkdir({quoted(path)}, 0{mode:o})", {errno.EROFS: "the file system is read-only"}):
-        os.mkdir(path, mode)
-
-
 def chown(name: str, uid: int, gid: int, directory_fd: int) -> None:
     """Give a file in an open directory, or the symlink itself, to another owner.
 

@@ -8,7 +8,9 @@ the engine touches by swapping a directory for a symlink (CVE-2021-30465).
 import ctypes
 import errno
 import os
+import stat
 
+from toolkit.core.errors import SyscallError
 from toolkit.linux.flags import flag_names, quoted
 from toolkit.linux.libc import syscall
 from toolkit.trace import span
@@ -86,50 +88,99 @@ def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH, mode: int = 0)
 def make_directories(root_fd: int, path: str, mode: int = 0o755) -> int:
     """Make `path` inside the root a directory, and its parents; return an O_PATH descriptor of it.
 
-    Each component is opened in the root before the next is made, so a symlink
-    in the middle is followed as the container would, never out of it.
+    Symlinks are followed as the container would, never out of the root; what a
+    dangling one points to is made inside.
+
+    Raises:
+        SyscallError: ENOTDIR where a file is in the way, ELOOP for symlinks in a circle.
     """
     try:
         return open_in_root(root_fd, path, os.O_PATH | os.O_DIRECTORY)
     except OSError as exc:
         if exc.errno != errno.ENOENT:
             raise
-    parent, _, name = path.strip("/").rpartition("/")
-    parent_fd = make_directories(root_fd, parent, mode) if parent else os.dup(root_fd)
-    try:
-        _mkdirat(parent_fd, _leaf(root_fd, path, name), mode)
-    finally:
-        os.close(parent_fd)
-    return open_in_root(root_fd, path, os.O_PATH | os.O_DIRECTORY)
+    return open_in_root(root_fd, _make_way(root_fd, path, mode), os.O_PATH | os.O_DIRECTORY)
 
 
 def make_file(root_fd: int, path: str, mode: int = 0o644) -> int:
-    """Make `path` inside the root a file (a mount point for a file); return an O_PATH descriptor of it."""
+    """Make `path` inside the root a file (a mount point for a file); return an O_PATH descriptor of it.
+
+    Raises:
+        SyscallError: as `make_directories`.
+    """
     try:
         return open_in_root(root_fd, path, os.O_PATH)
     except OSError as exc:
         if exc.errno != errno.ENOENT:
             raise
-    parent = path.strip("/").rpartition("/")[0]
-    os.close(make_directories(root_fd, parent)) if parent else None
-    os.close(open_in_root(root_fd, path, os.O_WRONLY | os.O_CREAT, mode))
-    return open_in_root(root_fd, path, os.O_PATH)
+    real = _make_way(root_fd, path, 0o755, has_file=True)
+    os.close(open_in_root(root_fd, real, os.O_WRONLY | os.O_CREAT, mode))
+    return open_in_root(root_fd, real, os.O_PATH)
 
 
-def _leaf(root_fd: int, path: str, name: str) -> str:
-    """Return the name to make; a dangling symlink cannot become a directory."""
+def _make_way(root_fd: int, path: str, mode: int, *, has_file: bool = False) -> str:
+    """Make the directories on the way to `path`; return the way without symlinks.
+
+    openat2 follows a symlink only to something that exists, so those on the
+    way to something that does not are read here.
+
+    Args:
+        root_fd: the root.
+        path: where to.
+        mode: of the new directories.
+        has_file: the last component is none.
+    """
+    real: list[str] = []
+    pending = path.split("/")[::-1]
+    links = 0
+    while pending:
+        name = pending.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            del real[-1:]
+            continue
+        target = _link_target(root_fd, "/".join([*real, name]))
+        if not target:
+            if target is None and (pending or not has_file):
+                _make_one(root_fd, "/".join(real), name, mode)
+            real.append(name)
+            continue
+        links += 1
+        if links > _SYMLINK_LIMIT:
+            raise SyscallError(f"openat2({root_fd}, {quoted(path)})", errno.ELOOP, hint="its symlinks go in a circle")
+        if target.startswith("/"):
+            real.clear()
+        pending += target.split("/")[::-1]
+    return "/".join(real)
+
+
+def _link_target(root_fd: int, path: str) -> str | None:
+    """Return what a symlink says; "" if `path` is no symlink, None if it is not there."""
     try:
-        os.close(openat2(root_fd, path.strip("/"), os.O_PATH | os.O_NOFOLLOW))
+        fd = openat2(root_fd, path, os.O_PATH | os.O_NOFOLLOW)
     except OSError as exc:
         if exc.errno == errno.ENOENT:
-            return name
+            return None
         raise
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    try:
+        return os.readlink("", dir_fd=fd) if stat.S_ISLNK(os.fstat(fd).st_mode) else ""
+    finally:
+        os.close(fd)
+
+
+def _make_one(root_fd: int, parent: str, name: str, mode: int) -> None:
+    parent_fd = open_in_root(root_fd, parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        _mkdirat(parent_fd, name, mode)
+    finally:
+        os.close(parent_fd)
 
 
 def _mkdirat(directory_fd: int, name: str, mode: int) -> None:
-    with span("file.mkdir", f"mkdirat({directory_fd}, {quoted(name)}, 0{mode:o})"):
-        try:
+    try:
+        with span("file.mkdir", f"mkdirat({directory_fd}, {quoted(name)}, 0{mode:o})"):
             os.mkdir(name, mode, dir_fd=directory_fd)
-        except FileExistsError:
-            return  # another process was quicker
+    except OSError as exc:
+        if exc.errno != errno.EEXIST:  # else another process was quicker
+            raise

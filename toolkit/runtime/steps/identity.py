@@ -5,7 +5,7 @@ import os
 from typing import NamedTuple
 
 from toolkit.core.errors import StartError
-from toolkit.linux import capability, file, keyring, process
+from toolkit.linux import capability, file, keyring, process, rooted
 from toolkit.linux.flags import quoted
 from toolkit.runtime.steps.base import INIT, step
 
@@ -90,18 +90,12 @@ class ChangeDirectory(NamedTuple):
                 ) from exc
             if exc.errno != errno.ENOENT:
                 raise
-            _make_directories(self.path)
+            root = file.open_file("/", os.O_PATH | os.O_DIRECTORY)
+            try:
+                os.close(rooted.make_directories(root, self.path))
+            finally:
+                os.close(root)
             file.chdir(self.path)
-
-
-def _make_directories(path: str) -> None:
-    try:
-        file.mkdir(path, 0o755)
-    except OSError as exc:
-        if exc.errno != errno.ENOENT:
-            raise
-        _make_directories(os.path.dirname(path.rstrip("/")))
-        file.mkdir(path, 0o755)
 
 
 @step(
