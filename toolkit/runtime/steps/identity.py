@@ -120,7 +120,8 @@ class SetUser(NamedTuple):
             f"setresgid({self.gid}, {self.gid}, {self.gid})",
             f"setresuid({self.uid}, {self.uid}, {self.uid})",
         )
-        return (f"umask(0{self.umask:o})", *ids)
+        made = (f"umask(0{self.umask:02o})", *ids)
+        return ("prctl(PR_SET_KEEPCAPS, 1)", *made, "prctl(PR_SET_KEEPCAPS, 0)") if self.keep_capabilities else made
 
     def apply(self, context: "Context") -> None:
         if self.keep_capabilities:

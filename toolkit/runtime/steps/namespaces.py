@@ -274,7 +274,10 @@ class LoopbackUp(NamedTuple):
     """Switch on the new network namespace's only device."""
 
     def calls(self) -> tuple[str, ...]:
-        return ('ioctl(FD, SIOCSIFFLAGS, {ifr_name="lo", ifr_flags=IFF_UP})',)
+        return (
+            'ioctl(FD, SIOCGIFFLAGS, {ifr_name="lo"})',
+            'ioctl(FD, SIOCSIFFLAGS, {ifr_name="lo", ifr_flags=IFF_UP})',
+        )
 
     def apply(self, context: "Context") -> None:
         netdevice.bring_up("lo")

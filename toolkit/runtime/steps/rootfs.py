@@ -29,6 +29,10 @@ _KEPT_ON_REMOUNT = (
 _KIND_NAMES = {"c": "S_IFCHR", "u": "S_IFCHR", "b": "S_IFBLK", "p": "S_IFIFO"}
 
 
+def _names(flags: int) -> str:
+    return flag_names(flags, mount.MS_NAMES)
+
+
 def _by_fd(fd: int) -> str:
     return f"/proc/self/fd/{fd}"
 
@@ -289,11 +293,20 @@ class MountFilesystem(NamedTuple):
     """Which of the mounts that the outside has made this is (`CloneMounts`); -1: it is made here."""
 
     def calls(self) -> tuple[str, ...]:
-        if self.handed >= 0:
-            return (f'move_mount(SOURCE, "", {quoted(self.destination)}, "", {_MOVE_FLAGS})',)
-        data = quoted(self.data) if self.data else "NULL"
-        flags = flag_names(self.flags, mount.MS_NAMES)
-        return (f"mount({quoted(self.source)}, {quoted(self.destination)}, {quoted(self.fstype)}, {flags}, {data})",)
+        target = quoted(self.destination)
+        is_bind = bool(self.flags & mount.MS_BIND)
+        flags = self.flags & (mount.MS_BIND | mount.MS_REC) if is_bind else self.flags
+        fstype = "NULL" if is_bind else quoted(self.fstype)
+        first = f"mount({quoted(self.source)}, {target}, {fstype}, {_names(flags)}, {quoted(self.data or None)})"
+        made = [first if self.handed < 0 else f'move_mount(SOURCE, "", {target}, "", {_MOVE_FLAGS})']
+        if is_bind and (wanted := self.flags & ~(mount.MS_BIND | mount.MS_REC)):
+            made.append(f"mount(NULL, {target}, NULL, {_names(mount.MS_REMOUNT | mount.MS_BIND | wanted)}, NULL)")
+        if is_bind and self.set_attrs:
+            made.append(
+                f'mount_setattr({target}, "", AT_RECURSIVE|AT_EMPTY_PATH, {{attr_set={self.set_attrs:#x}}}, 32)'
+            )
+        made += (f"mount(NULL, {target}, NULL, {_names(again)}, NULL)" for again in self.propagation)
+        return tuple(made)
 
     def apply(self, context: "Context") -> None:
         is_bind = bool(self.flags & mount.MS_BIND)
@@ -450,7 +463,14 @@ class PivotRoot(NamedTuple):
     """Make the new root `/` and let go of the old one."""
 
     def calls(self) -> tuple[str, ...]:
-        return ("fchdir(FD)", 'pivot_root(".", ".")', 'umount2(".", MNT_DETACH)', 'chdir("/")')
+        return (
+            "fchdir(ROOT)",
+            'pivot_root(".", ".")',
+            "fchdir(OLD_ROOT)",
+            'mount(NULL, ".", NULL, MS_REC|MS_SLAVE, NULL)',
+            'umount2(".", MNT_DETACH)',
+            'chdir("/")',
+        )
 
     def apply(self, context: "Context") -> None:
         old_root = file.open_file("/", os.O_PATH | os.O_DIRECTORY)
