@@ -32,15 +32,16 @@ class CellProgress:
         self._layers: dict[str, Progress] = {}
         self._lines: list[str] = []
         self._due_s = 0.0
+        self._is_drawn = False
 
     def __enter__(self) -> "Callable[[Progress], None]":
-        self._draw(is_update=False)
         return self.update
 
     def __exit__(
         self, _kind: type[BaseException] | None, _exc: BaseException | None, _tb: TracebackType | None
     ) -> None:
-        self._draw(is_update=True)
+        if self._is_drawn:
+            self._draw()
 
     def update(self, progress: "Progress") -> None:
         """Note how far a layer is; draw at most five times a second."""
@@ -51,9 +52,9 @@ class CellProgress:
         moment_s = time.monotonic()
         if moment_s >= self._due_s:
             self._due_s = moment_s + _INTERVAL_S
-            self._draw(is_update=True)
+            self._draw()
 
-    def _draw(self, *, is_update: bool) -> None:
+    def _draw(self) -> None:
         layers = list(self._layers.values())
         text = "\n".join([*(f"{each.layer}: {each.status}" for each in layers), *self._lines])
         rows = "".join(map(_row, layers))
@@ -62,7 +63,8 @@ class CellProgress:
             f'<div style="color:{INK};font-family:{MONO};font-size:.9em"><div style="display:grid;gap:.2em 1em;'
             f'grid-template-columns:max-content 14em max-content;align-items:center">{rows}</div>{lines}</div>'
         )
-        publish({"text/plain": text, "text/html": html}, ident=self._ident, is_update=is_update)
+        publish({"text/plain": text, "text/html": html}, ident=self._ident, is_update=self._is_drawn)
+        self._is_drawn = True
 
 
 def _row(progress: "Progress") -> str:
