@@ -1,8 +1,16 @@
 """What a lesson does on a machine that has what it needs, and on one that has not."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
 import pytest
 
 from tests.support.cells import Cells
+from tests.support.notebooks import sources, target
+from tests.support.session import EngineRoot
 from toolkit.notebook import lesson
 
 NEEDS = "from toolkit.notebook import lesson\nlesson.needs_containers()"
@@ -35,3 +43,27 @@ def test_fresh_removes_what_an_earlier_run_left(cells: Cells) -> None:
     cells.run("%container run -d --name leftover lab sleep 1000")
     lesson.fresh("leftover", "never-there")
     assert "leftover" not in cells.value("%container ps -a").column("NAMES")
+
+
+@pytest.mark.needs("root", "overlay")
+@pytest.mark.parametrize("source", sources(), ids=os.path.basename)
+def test_lesson_reaches_its_end_where_containers_are_not_allowed(
+    source: str, tmp_path: Path, engine_root: EngineRoot
+) -> None:
+    program = (
+        "import sys, nbformat, nbclient\n"
+        "notebook = nbformat.read(sys.argv[1], as_version=4)\n"
+        "nbclient.NotebookClient(notebook, timeout=60).execute()\n"
+        "nbformat.write(notebook, sys.argv[2])\n"
+    )
+    result = str(tmp_path / "result.ipynb")
+    command = ["setpriv", "--bounding-set=-sys_admin", sys.executable, "-c", program, target(source), result]
+    roots = {"CONTAINER_ROOT": engine_root.root, "CONTAINER_RUN": engine_root.run}
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), **roots}
+    subprocess.run(command, env=environment, check=True, timeout=120, capture_output=True)
+    notebook = nbformat.read(result, as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert [output for output in outputs if output.output_type == "error"] == []
+    texts = [output["data"]["text/plain"] for output in outputs if "data" in output]
+    assert any("no containers here: " in text and "EPERM" in text for text in texts)
+    assert sum(text.startswith("skipped: ") for text in texts) >= 5

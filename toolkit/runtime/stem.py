@@ -24,7 +24,7 @@ def keep_ready(listener: socket.socket, token: int, zygote_lives: int) -> NoRetu
     ours, theirs = raw_socketpair(AF_UNIX, SOCK_SEQPACKET)
     before_ns = monotonic_ns()
     if bare_unshare(CLONE_NEWPID) < 0:
-        os._exit(1)  # a zygote runs as root: this only happens at a limit, and whoever asks is told of a lost monitor
+        worker.refuse(listener, token, zygote_lives)
     between_ns = monotonic_ns()
     pid = os.fork()
     if pid == 0:

@@ -13,8 +13,9 @@ import socket
 import time
 from typing import NoReturn
 
+from toolkit.core.errors import SyscallError
 from toolkit.linux import file, process, procfs, rooted
-from toolkit.linux.namespace import CLONE_NEWNS, CLONE_NEWPID
+from toolkit.linux.namespace import CLONE_NEWNS, CLONE_NEWPID, unshare
 from toolkit.runtime import channel, frames, handover, remains, steps
 from toolkit.runtime.context import Context
 from toolkit.runtime.perform import Watcher, be_init
@@ -75,25 +76,15 @@ def work(
     born_ns = time.monotonic_ns()
     process.set_parent_death_signal(signal.SIGKILL)
     rehearse()
-    connection = _accept(listener, zygote_lives)
-    os.close(token)
-    os.close(zygote_lives)
-    listener.close()
-    head, fds, _flags, _address = socket.recv_fds(connection, frames.HEADER.size, 1)
-    lock_fd = fds[0] if fds else -1
-    if lock_fd >= 0:
-        os.set_inheritable(lock_fd, False)  # noqa: FBT003 - the standard library's own signature
-    received = frames.rest_of_frame(connection, head)
-    if received is None:
-        os._exit(0)  # whoever connected has changed its mind
-    request = Request.from_json(json.loads(received[1]))
-    reports = ToMonitor(monitor, connection, lock_fd, received[1])
+    connection, lock_fd, content = _await_request(listener, token, zygote_lives)
+    request = Request.from_json(json.loads(content))
+    reports = ToMonitor(monitor, connection, lock_fd, content)
     if not request.uses_reserve:
-        handover.send(monitor, handover.OUTSIDE, received[1], reports.fds)
+        handover.send(monitor, handover.OUTSIDE, content, reports.fds)
         os._exit(0)
     pid = int(os.readlink("/proc/self"))
     try:
-        made, stdio = handover.prepare(request, received[1], connection, lock_fd)
+        made, stdio = handover.prepare(request, content, connection, lock_fd)
         made.write_status(pid)
     except OSError as exc:
         reports.failed(channel.failure(remains.explained(exc), -1))
@@ -108,6 +99,35 @@ def work(
         os._exit(1)
     plan = steps.from_json(json.loads(plan_frame[1])["plan"])
     be_init(plan, 1, Context(steps.INIT, reports, stdio), Watcher(connection, is_gated=False))
+
+
+def refuse(listener: socket.socket, token: int, zygote_lives: int) -> NoReturn:
+    """Wait for a request where this machine gives us no pid namespace, and tell why it cannot be met.
+
+    Else whoever asks would wait for ever, for pairs that all die unheard.
+    """
+    connection, lock_fd, content = _await_request(listener, token, zygote_lives)
+    try:
+        unshare(CLONE_NEWPID)
+    except SyscallError as exc:
+        remains.undo(Request.from_json(json.loads(content)), exc, lock_fd, connection)
+    os._exit(1)  # where it works now, the client is told of a lost monitor, and tries again
+
+
+def _await_request(listener: socket.socket, token: int, zygote_lives: int) -> tuple[socket.socket, int, bytes]:
+    """Return a connection, the lock of the container's run directory (or -1), and the request as JSON."""
+    connection = _accept(listener, zygote_lives)
+    os.close(token)
+    os.close(zygote_lives)
+    listener.close()
+    head, fds, _flags, _address = socket.recv_fds(connection, frames.HEADER.size, 1)
+    lock_fd = fds[0] if fds else -1
+    if lock_fd >= 0:
+        os.set_inheritable(lock_fd, False)  # noqa: FBT003 - the standard library's own signature
+    received = frames.rest_of_frame(connection, head)
+    if received is None:
+        os._exit(0)  # whoever connected has changed its mind
+    return connection, lock_fd, received[1]
 
 
 def _record_birth(pid: int, moments_ns: tuple[int, int, int]) -> None:
