@@ -584,3 +584,58 @@ def test_full_disk_is_507_and_the_upload_goes_on_with_more_space(engine_root: En
             assert client("PUT", f"{location}?digest={sha256(blob)}", blob[start:]).status == 201
     finally:
         umount(root)
+
+
+# Corners that the specification's conformance suite looks into
+
+
+def test_empty_blob_is_a_blob(client: Client) -> None:
+    empty = client.push_blob(b"")
+    answer = client("GET", f"/v2/a/b/blobs/{empty}")
+    assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "0", b"")
+    assert client("PUT", f"{client.start('c')}?digest={empty}").status == 201
+
+
+def test_manifest_is_pushed_and_pulled_by_sha512(client: Client) -> None:
+    content = json.dumps(manifest(client.push_blob(b"{}"))).encode()
+    digest = "sha512:" + hashlib.sha512(content).hexdigest()
+    answer = client("PUT", f"/v2/a/b/manifests/{digest}", content, Content_Type=OCI_MANIFEST)
+    assert (answer.status, answer.headers["Docker-Content-Digest"]) == (201, digest)
+    answer = client("GET", f"/v2/a/b/manifests/{digest}")
+    assert (answer.body, answer.headers["Docker-Content-Digest"]) == (content, digest)
+
+
+def test_index_of_indexes_is_kept(client: Client) -> None:
+    inner = make_index({"linux/amd64": make_image({"a": b"1"})})
+    outer = make_index({}, extra=[inner.descriptor()])
+    outer.parts.append(inner)
+    push(client.address, "a/b", "outer", outer)
+    assert client("GET", "/v2/a/b/manifests/outer").body == outer.content
+
+
+def test_layers_that_lie_elsewhere_are_not_asked_for(client: Client) -> None:
+    document = manifest(client.push_blob(b"{}"), sha256(b"elsewhere"))
+    document["layers"][0]["urls"] = ["https://store.invalid/layer"]
+    assert client.put_manifest(document).status == 201
+
+
+def test_unknown_members_of_a_manifest_are_kept(client: Client) -> None:
+    document = manifest(client.push_blob(b"{}"), **{"org.example.member": {"a": 1}})
+    assert client.put_manifest(document).status == 201
+    assert client("GET", "/v2/a/b/manifests/latest").json() == document
+
+
+def test_subject_need_not_exist(client: Client) -> None:
+    subject = make_image({"never": b"pushed"})
+    answer = client.put_manifest(referrer(client, subject, "text/sbom"))
+    assert (answer.status, answer.headers["OCI-Subject"]) == (201, subject.digest)
+
+
+def test_mount_without_a_source_starts_an_upload(client: Client) -> None:
+    client.push_blob(BLOB)
+    assert client("POST", f"/v2/c/blobs/uploads/?mount={DIGEST}").status == 202
+
+
+def test_malformed_digest_of_a_blob_is_400(client: Client) -> None:
+    for method in ("GET", "HEAD", "DELETE"):
+        assert client(method, "/v2/a/b/blobs/sha256:nonsense").status == 400
