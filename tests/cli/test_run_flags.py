@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 from typing import Any
@@ -11,8 +12,23 @@ import pytest
 
 import toolkit.cli
 from toolkit.cli.flags import UsageError, parse
-from toolkit.cli.run_flags import CREATE_FLAGS, RUN_FLAGS, container_options
+from toolkit.cli.run_flags import CREATE_FLAGS, LATER, RUN_FLAGS, container_options
 from toolkit.engine.options import ContainerOptions, Ulimit
+
+ELSEWHERE = {
+    "cpu-count",
+    "cpu-percent",
+    "cpu-rt-period",
+    "cpu-rt-runtime",
+    "disable-content-trust",
+    "help",
+    "io-maxbandwidth",
+    "io-maxiops",
+    "isolation",
+    "kernel-memory",
+    "use-api-socket",
+}
+"""Options of docker that mean nothing here: Windows', those of content trust, and what the kernel no longer has."""
 
 
 def options(*words: Any) -> Any:
@@ -182,6 +198,19 @@ def test_option_that_is_not_built_yet_is_unknown_and_not_ignored(flag: str) -> N
     exit_code, text = complain(["run", flag, "x", "lab"])
     assert exit_code == 125
     assert text.startswith("container: unknown ")
+    assert text.splitlines()[0].endswith("; docker has it, this engine not yet")
+
+
+def test_no_option_is_both_there_and_for_later() -> None:
+    assert not LATER & {name for flag in RUN_FLAGS for name in (flag.name, flag.also, flag.short) if name}
+
+
+@pytest.mark.needs("docker")
+def test_every_option_of_docker_is_there_or_for_later_or_not_for_linux() -> None:
+    text = subprocess.run(["docker", "run", "--help"], capture_output=True, text=True, check=True).stdout
+    names = set(re.findall(r"^ +(?:-\w, )?--([\w-]+)", text, re.MULTILINE))
+    ours = {name for flag in RUN_FLAGS for name in (flag.name, flag.also)}
+    assert names - ours - LATER == ELSEWHERE
 
 
 def test_every_field_in_the_table_is_a_field_of_the_options() -> None:

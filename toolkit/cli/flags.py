@@ -26,10 +26,12 @@ class UsageError(EngineError):
     Docker exits 125 for a bad flag and 1 for a wrong number of arguments.
     """
 
-    def __init__(self, message: str, *, command: str = "", exit_code: int = 125) -> None:
+    def __init__(self, message: str, *, command: str = "", exit_code: int = 125, unknown: str = "") -> None:
         super().__init__(message)
         self.command = command
         self.exit_code = exit_code
+        self.unknown = unknown
+        """The name or letter of the flag that does not exist, if that is what is wrong."""
 
 
 class HelpRequestedError(Exception):
@@ -182,7 +184,7 @@ class _Parser:
         if flag is None:
             if name == "help" and self._has_help:
                 raise HelpRequestedError
-            raise UsageError(f"unknown flag: --{name}")
+            raise UsageError(f"unknown flag: --{name}", unknown=name)
         if not equals:
             if flag.kind is BOOL:
                 value = "true"
@@ -200,7 +202,7 @@ class _Parser:
             if flag is None:
                 if letter == "h" and self._has_help:
                     raise HelpRequestedError
-                raise UsageError(f"unknown shorthand flag: {letter!r} in -{letters}")
+                raise UsageError(f"unknown shorthand flag: {letter!r} in -{letters}", unknown=letter)
             if len(after) > 1 and after[0] == "=":
                 return self._set(flag, after[1:])
             if flag.kind is BOOL:

@@ -93,6 +93,20 @@ RUN_FLAGS = (
     Flag("explain", "", BOOL, "Run it, then print every real call to the kernel with its cost"),
     Flag("sig-proxy", "", BOOL, "Proxy received signals to the process", default=True),
 )
+
+
+LATER = frozenset(
+    (
+        "add-host", "annotation", "attach", "a", "blkio-weight", "blkio-weight-device", "cgroup-parent",
+        "cpu-period", "cpu-quota", "device", "device-cgroup-rule", "device-read-bps", "device-read-iops",
+        "device-write-bps", "device-write-iops", "dns", "dns-option", "dns-search", "expose", "gpus", "health-cmd",
+        "health-interval", "health-retries", "health-start-interval", "health-start-period", "health-timeout",
+        "init", "ip", "ip6", "link", "link-local-ip", "log-driver", "log-opt", "mac-address", "memory-swappiness",
+        "mount", "network-alias", "no-healthcheck", "oom-kill-disable", "publish", "p", "publish-all", "P",
+        "restart", "runtime", "storage-opt", "volume", "v", "volume-driver", "volumes-from",
+    )
+)
+"""Docker's options that the engine does not obey yet."""
 # fmt: on
 
 

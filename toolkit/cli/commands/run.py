@@ -7,7 +7,7 @@ from toolkit.cli.command import Command
 from toolkit.cli.detach import parse_keys
 from toolkit.cli.flags import Parsed
 from toolkit.cli.foreground import check_terminal, console_size, follow, killer
-from toolkit.cli.run_flags import CREATE_FLAGS, RUN_FLAGS, container_options
+from toolkit.cli.run_flags import CREATE_FLAGS, LATER, RUN_FLAGS, container_options
 from toolkit.cli.session import Outcome, Session
 from toolkit.core.errors import EngineError, InvalidError, NotFoundError
 
@@ -124,6 +124,7 @@ RUN = Command(
     run,
     "container run --rm -it --memory 256m lab sh\ncontainer run --explain --rm lab true",
     flags=RUN_FLAGS,
+    later=LATER,
     min_args=1,
     interspersed=False,
     details=_NETWORK_NOTE,
@@ -137,6 +138,7 @@ CREATE = Command(
     create,
     "container create --name web --env MODE=test lab sleep 60",
     flags=CREATE_FLAGS,
+    later=LATER,
     min_args=1,
     interspersed=False,
     details=_NETWORK_NOTE,
