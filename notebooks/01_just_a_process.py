@@ -28,8 +28,7 @@
 # %load_ext toolkit
 from toolkit.notebook import lesson
 
-lesson.fresh("sleeper")
-lesson.needs_containers()
+lesson.needs_containers("sleeper")
 
 # %% [markdown]
 # ## Start one that stays

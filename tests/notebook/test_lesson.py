@@ -11,7 +11,7 @@ import pytest
 from tests.support.cells import Cells
 from tests.support.notebooks import sources, target
 from tests.support.session import EngineRoot
-from toolkit.notebook import lesson
+from toolkit.notebook import lesson, session
 
 NEEDS = "from toolkit.notebook import lesson\nlesson.needs_containers()"
 
@@ -25,7 +25,7 @@ def test_ready_where_containers_run(cells: Cells) -> None:
 
 
 def test_cells_are_skipped_where_they_do_not(cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lesson, "_try_container", lambda: lesson.Ready("no <root>", 0.0))
+    monkeypatch.setattr(lesson, "_try_container", lambda _names: lesson.Ready("no <root>", 0.0))
     ready = cells.value(NEEDS)
     assert not ready
     assert "no &lt;root&gt;" in ready._repr_html_()
@@ -33,16 +33,26 @@ def test_cells_are_skipped_where_they_do_not(cells: Cells, monkeypatch: pytest.M
     assert shown.error is None
     assert shown.bundles[0]["text/plain"] == "skipped: no <root>"
     assert "no &lt;root&gt;" in shown.bundles[0]["text/html"]
-    monkeypatch.setattr(lesson, "_try_container", lambda: lesson.Ready("", 1.0))
+    monkeypatch.setattr(lesson, "_try_container", lambda _names: lesson.Ready("", 1.0))
     cells.run(NEEDS)
     assert cells.value("40 + 2") == 42
 
 
 @pytest.mark.needs("root", "overlay")
-def test_fresh_removes_what_an_earlier_run_left(cells: Cells) -> None:
+def test_what_an_earlier_run_left_is_removed(cells: Cells) -> None:
     cells.run("%container run -d --name leftover lab sleep 1000")
-    lesson.fresh("leftover", "never-there")
-    assert "leftover" not in cells.value("%container ps -a").column("NAMES")
+    other = cells.value("%container run -d --name other lab sleep 1000")
+    assert lesson.needs_containers("leftover", "never-there")
+    assert cells.value("%container ps -a").column("NAMES") == ["other"]
+    other.remove(force=True)
+
+
+def test_engine_that_cannot_be_opened_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTAINER_ROOT", "/proc/no/such/place")
+    monkeypatch.setattr(session, "_engines", {})
+    ready = lesson.needs_containers()
+    assert not ready
+    assert "/proc/no" in ready.reason
 
 
 @pytest.mark.needs("root", "overlay")

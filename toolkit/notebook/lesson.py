@@ -9,6 +9,7 @@ still be read.
 """
 
 import time
+from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -59,9 +60,13 @@ class Ready(NamedTuple):
         return f'<div style="color:{INK};margin:.3em 0">{mark} &ensp;<span style="color:{FAINT}">{text}</span></div>'
 
 
-def needs_containers() -> Ready:
-    """Run a first container; where that fails, say why and skip the cells after this one."""
-    ready = _try_container()
+def needs_containers(*names: str) -> Ready:
+    """Run a first container; where that fails, say why and skip the cells after this one.
+
+    Args:
+        names: of containers that an earlier run of this lesson may have left; they are removed.
+    """
+    ready = _try_container(names)
     shell = get_ipython()
     if shell is not None:
         _stop_skipping(shell)
@@ -70,24 +75,18 @@ def needs_containers() -> Ready:
     return ready
 
 
-def fresh(*names: str) -> None:
-    """Remove what an earlier run of this lesson has left under these names."""
-    session = CellSession(None)
-    for name in names:
-        for container in session.engine.containers.list(all=True):
-            if container.name == name:
-                container.remove(force=True)
-
-
-def _try_container() -> Ready:
+def _try_container(names: Sequence[str]) -> Ready:
     session = CellSession(None)
     try:
         _have_lab(session.engine)
+        for container in session.engine.containers.list(all=True):
+            if container.name in names:
+                container.remove(force=True)
         start_s = time.perf_counter()
         run_command(["run", "--rm", "lab", "true"])
     except CommandError as exc:
         return Ready(exc.message, 0.0)
-    except EngineError as exc:
+    except (EngineError, OSError) as exc:
         return Ready(str(exc), 0.0)
     return Ready("", (time.perf_counter() - start_s) * 1000)
 
