@@ -27,6 +27,9 @@ def test_ps_shows_what_runs_and_all_on_demand(shell: Shell, web: str) -> None:
     assert [line.split()[-1] for line in lines_of(shell.out("ps"))] == ["web"]
     assert [line.split()[-1] for line in lines_of(shell.out("ps", "-a"))] == ["idle", "web"]
     assert shell.out("ps", "-q") == web[:12]
+    both = shell("ps", "-q", "--format", "{{.Names}}", check=0)
+    assert both.stdout == web[:12] + "\n"
+    assert both.stderr == "WARNING: Ignoring custom format, because both --format and --quiet are set.\n"
     assert shell.out("ps", "-n", "1", "--format", "{{.Names}} {{.Status}}") == "idle Created"
     assert shell.out("ps", "-l", "--format", "{{.Names}}") == "idle"
     assert re.search(r'"sh -c \'trap "exit 7…"|"sh -c \'trap \\"exit 7…"', shell.out("ps"))

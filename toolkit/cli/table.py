@@ -68,6 +68,11 @@ def render_rows(
     return _templated(rows, headers, template)
 
 
+def render_ids(rows: "Sequence[Row]") -> str:
+    """Return the text of a list with --quiet: the ids, a line each."""
+    return "".join(row["ID"] + "\n" for row in rows)
+
+
 def _templated(rows: "Sequence[Row]", headers: "Mapping[str, str]", template: str) -> str:
     from toolkit.cli.template import TemplateError, compile_template, render
 

@@ -6,7 +6,7 @@ from toolkit.cli.command import Command
 from toolkit.cli.commands.ps import FORMAT_HELP, age, local_time
 from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
 from toolkit.cli.session import Outcome, Session
-from toolkit.cli.table import ellipsis, render_rows
+from toolkit.cli.table import ellipsis, render_ids, render_rows
 from toolkit.core.clock import ZERO
 from toolkit.core.ids import short_id
 from toolkit.core.units import format_bytes
@@ -32,8 +32,8 @@ def history(session: Session, parsed: Parsed) -> Outcome:
     """Print what an image was made of, the newest first."""
     record = session.engine.images.get(parsed.args[0])
     rows = _rows(record, truncates=not parsed["no-trunc"])
-    template = "{{.ID}}" if parsed["quiet"] else parsed["format"]
-    session.stdout.write(render_rows(rows, _HEADERS, _COLUMNS, template))
+    is_ids = parsed["quiet"] and not parsed["format"]
+    session.stdout.write(render_ids(rows) if is_ids else render_rows(rows, _HEADERS, _COLUMNS, parsed["format"]))
     return Outcome(value=record.history)
 
 

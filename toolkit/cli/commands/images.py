@@ -8,7 +8,7 @@ from toolkit.cli.each import each
 from toolkit.cli.filters import FILTER, Filters, label_matches
 from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
 from toolkit.cli.session import Outcome, Session
-from toolkit.cli.table import render_rows
+from toolkit.cli.table import render_ids, render_rows
 from toolkit.core.clock import parse_ns
 from toolkit.core.ids import short_id
 from toolkit.core.units import format_bytes
@@ -50,10 +50,9 @@ def images(session: Session, parsed: Parsed) -> Outcome:
         if names:
             found.append(record)
         rows += [_row(record, *name, now_ns=now_ns, truncates=not parsed["no-trunc"]) for name in names]
-    if parsed["quiet"]:
-        rows = list({row["ID"]: row for row in rows}.values()) if not parsed["format"] else rows
-    template = "{{.ID}}" if parsed["quiet"] else parsed["format"]
-    session.stdout.write(render_rows(rows, _HEADERS, _WITH_DIGEST if parsed["digests"] else _COLUMNS, template))
+    columns = _WITH_DIGEST if parsed["digests"] else _COLUMNS
+    is_ids = parsed["quiet"] and not parsed["format"]
+    session.stdout.write(render_ids(rows) if is_ids else render_rows(rows, _HEADERS, columns, parsed["format"]))
     return Outcome(value=found)
 
 

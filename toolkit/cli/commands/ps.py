@@ -6,7 +6,7 @@ from toolkit.cli.command import Command
 from toolkit.cli.filters import FILTER, Filters, label_matches
 from toolkit.cli.flags import BOOL, INT, STRING, Flag, Parsed
 from toolkit.cli.session import Outcome, Session
-from toolkit.cli.table import ellipsis, render_rows
+from toolkit.cli.table import ellipsis, render_ids, render_rows
 from toolkit.core.clock import parse_ns
 from toolkit.core.units import format_bytes, format_duration
 
@@ -67,15 +67,17 @@ def ps(session: Session, parsed: Parsed) -> Outcome:
 
 def _show(session: Session, parsed: Parsed, documents: list[Document]) -> None:
     truncates = not parsed["no-trunc"]
-    template = parsed["format"]
-    if parsed["quiet"] and not template:
-        template = "{{.ID}}"
     import time
 
     now_ns = time.time_ns()
     rows = [_row(document, now_ns=now_ns, truncates=truncates) for document in documents]
+    if parsed["quiet"]:
+        if parsed["format"]:
+            session.complain("WARNING: Ignoring custom format, because both --format and --quiet are set.")
+        session.stdout.write(render_ids(rows))
+        return
     columns = (*_COLUMNS, "Size") if parsed["size"] else _COLUMNS
-    session.stdout.write(render_rows(rows, _HEADERS, columns, template))
+    session.stdout.write(render_rows(rows, _HEADERS, columns, parsed["format"]))
 
 
 def _row(document: Document, *, now_ns: int, truncates: bool) -> dict[str, Any]:
