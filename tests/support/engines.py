@@ -115,10 +115,10 @@ def engine(engine_root: EngineRoot, template_root: str) -> Iterator[Engine]:
     close_engine(made)
 
 
-def open_engine(where: EngineRoot, template_root: str) -> Engine:
+def open_engine(where: EngineRoot, template_root: str, copy: Callable[[str, str], object] = os.link) -> Engine:
     """Make an engine at `where` with the image of `template_root`; its files are hard links, quick to make."""
     for name in ("content", "layers"):
-        shutil.copytree(f"{template_root}/{name}", f"{where.root}/{name}", symlinks=True, copy_function=os.link)
+        shutil.copytree(f"{template_root}/{name}", f"{where.root}/{name}", symlinks=True, copy_function=copy)
     with closing(State(f"{template_root}/state.db")) as template, closing(State(f"{where.root}/state.db")) as state:
         for kind in ("image", "tag"):
             for row in template.list(kind):

@@ -53,6 +53,12 @@ class Family:
         self._engine = engine
         self._base = os.path.dirname(engine.paths.root) + "/"
         self._others = set(os.listdir("/proc"))
+        self.mounts = set(self.mounts_below())
+
+    def mounts_below(self) -> list[str]:
+        """Return the mounts of this namespace that name the engine's directories."""
+        with open("/proc/self/mountinfo") as mounts:
+            return [line for line in mounts if self._base in line]
 
     def members(self) -> dict[int, Process]:
         """Return all of them: whoever has something open below the engine's directories."""
@@ -122,9 +128,7 @@ def remains(family: Family, engine: Engine, container: Container) -> list[str]:
     """Return what is left on this machine of a container that does not run."""
     found = family.strays() if family.members() else []
     found += engine.cgroups._hierarchy.present(engine.cgroups.name(container.id))
-    base = os.path.dirname(engine.paths.root) + "/"
-    with open("/proc/self/mountinfo") as mounts:
-        found += [line for line in mounts if base in line]
+    found += [line for line in family.mounts_below() if line not in family.mounts]
     found += [path for path in (container.run_dir,) if os.path.exists(path)]
     return found + os.listdir(engine.paths.trash)
 
