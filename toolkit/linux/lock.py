@@ -28,13 +28,13 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
     """
     kind = "LOCK_SH" if shared else "LOCK_EX"
     operation = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
-    with span("lock.flock", f"flock({fd}, {kind}|LOCK_NB)"):
-        try:
+    try:
+        with span("lock.flock", f"flock({fd}, {kind}|LOCK_NB)"):
             fcntl.flock(fd, operation)
-        except OSError as exc:
-            if exc.errno == errno.EWOULDBLOCK:
-                return False
-            raise
+    except OSError as exc:
+        if exc.errno == errno.EWOULDBLOCK:
+            return False
+        raise
     return True
 
 

@@ -170,8 +170,5 @@ def namespace_inodes(pid: int | str = "self") -> dict[str, int]:
     """
     directory = f"/proc/{pid}/ns"
     with span("namespace.readlink", f'readlink("{directory}/*")', {errno.ENOENT: "no such process"}):
-        return {
-            kind: int(os.readlink(f"{directory}/{kind}").split("[")[1][:-1])
-            for kind in KINDS
-            if os.path.lexists(f"{directory}/{kind}")
-        }
+        there = os.listdir(directory)  # not lexists of each: of a process that is gone that would find none
+        return {kind: int(os.readlink(f"{directory}/{kind}").split("[")[1][:-1]) for kind in KINDS if kind in there}
