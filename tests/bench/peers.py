@@ -73,7 +73,8 @@ class Runner:
 
     def close(self) -> None:
         """End the process."""
-        os.write(self._ask, b"q")  # closing is not enough: a Runner made later inherited this end of the pipe
+        with suppress(BrokenPipeError):  # it failed, and has said why
+            os.write(self._ask, b"q")  # closing is not enough: a Runner made later inherited this end of the pipe
         os.waitpid(self._pid, 0)
         os.close(self._ask)
         os.close(self._answer)

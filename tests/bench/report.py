@@ -18,7 +18,7 @@ def machine() -> list[str]:
     return [
         f"- date: {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
         f"- machine: {os.cpu_count()} x {models[0] if models else platform.machine()}, {memory_gb:.0f} GB",
-        f"- load average at the end: {os.getloadavg()[1]:.1f} over five minutes (our own runs make about 1.5)",
+        f"- load average at the end: {os.getloadavg()[1]:.1f} over five minutes",
         f"- kernel: {platform.release()}; Python {platform.python_version()}",
         "- file system: ext4 with a journal on a loop device, made for the run",
         *(f"- {version(peer)}" for peer in _PEERS),
