@@ -13,6 +13,8 @@ def signal_number(name: int | str) -> int:
     """
     text = str(name).upper().removeprefix("SIG")
     number = 0
+    if not text.isascii():
+        text = ""  # digits of other scripts are digits to Python
     if text.isdecimal() and len(text) <= 3:
         number = int(text)
     elif text.startswith("RTMIN+") and text[6:].isdecimal():

@@ -36,7 +36,7 @@ def resolve(user: str, read: "Callable[[str], str]", group_add: tuple[str, ...] 
     name, _, group = user.partition(":")
     passwd = _rows(read("/etc/passwd"), 7)
     entry = _find(passwd, name or "0")
-    if entry is None and not name.isdigit() and name:
+    if entry is None and not _is_number(name) and name:
         raise InvalidError(
             f"unable to find user {name}: no matching entries in passwd file", hint="use a name of the image, or a uid"
         )
@@ -46,15 +46,19 @@ def resolve(user: str, read: "Callable[[str], str]", group_add: tuple[str, ...] 
     gid = _group(group, rows) if group else int(entry[3]) if entry else 0
     groups = () if group or entry is None else tuple(int(row[2]) for row in rows if entry[0] in row[3].split(","))
     added = tuple(_group(extra, rows) for extra in group_add)
-    for number in (uid, gid):
+    for number in (uid, gid, *groups, *added):
         if number > _MAX_ID:
             raise InvalidError(f"uids and gids must be in range 0-{_MAX_ID}: {number}", hint="use a smaller id")
     return Identity(uid, gid, tuple(dict.fromkeys((gid, *groups, *added))), home)
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _rows(text: str, columns: int) -> list[list[str]]:
     rows = [line.strip().split(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return [row for row in rows if len(row) >= columns and row[2].isdigit() and (columns == 4 or row[3].isdigit())]
+    return [row for row in rows if len(row) >= columns and all(map(_is_number, row[2 : 3 if columns == 4 else 4]))]
 
 
 def _find(rows: list[list[str]], name: str) -> list[str] | None:
@@ -70,7 +74,7 @@ def _group(name: str, rows: list[list[str]]) -> int:
     row = _find(rows, name)
     if row is not None:
         return int(row[2])
-    if name.isdigit():
+    if _is_number(name):
         return int(name)
     raise InvalidError(
         f"unable to find group {name}: no matching entries in group file", hint="use a name of the image, or a gid"

@@ -107,7 +107,7 @@ def _numbers(text: str, what: str) -> "Iterator[int]":
     """Yield the numbers of a list such as 0-3,5."""
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 20:
+        if not part.isascii() or not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 20:
             raise InvalidError(f"invalid list of {what}: '{text}'", hint="write it as 0-3,5")
         yield from range(int(first), min(int(last or first), int(first) + 65536) + 1)
 
