@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.support.engines import sh
-from toolkit.core.errors import InvalidError
+from tests.support.engines import run, sh
+from toolkit.core.errors import EngineError, InvalidError, StartError
 from toolkit.engine.engine import Engine
 
 pytestmark = pytest.mark.needs("root", "overlay", "busybox", "seccomp", "cgroup:any")
@@ -75,3 +75,19 @@ def test_privileged_may_open_every_device(engine: Engine) -> None:
 def test_another_user_cannot_make_devices(engine: Engine) -> None:
     ran = sh(engine, "mknod /tmp/log c 1 11", user="1000")
     assert REFUSED in ran.err
+
+
+@pytest.mark.parametrize("fd", range(3, 12))
+def test_no_descriptor_leads_a_working_directory_out(engine: Engine, fd: int) -> None:
+    """CVE-2024-21626: a directory of the host's that is still open while init looks up --workdir."""
+    try:
+        ran = sh(engine, "ls -d ../../../../../etc/hostname; pwd", working_dir=f"/proc/self/fd/{fd}")
+    except EngineError:
+        return
+    assert ran.code != 0 or ran.out.startswith("/"), ran
+
+
+@pytest.mark.parametrize("fd", range(3, 12))
+def test_no_descriptor_leads_to_a_program_of_the_hosts(engine: Engine, fd: int) -> None:
+    with pytest.raises(StartError):
+        run(engine, f"/proc/self/fd/{fd}/../../../../../../../../bin/busybox", "true")

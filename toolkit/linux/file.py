@@ -1,9 +1,11 @@
 """Plain file calls that belong to making a container: each leaves an event."""
 
+import ctypes
 import errno
 import os
 
 from toolkit.linux.flags import quoted
+from toolkit.linux.libc import syscall
 from toolkit.linux.rooted import open_flags_text
 from toolkit.trace import span
 
@@ -39,6 +41,24 @@ def chdir(path: str) -> None:
     """Change the working directory."""
     with span("process.chdir", f"chdir({quoted(path)})", {errno.ENOENT: f"the directory {path} does not exist"}):
         os.chdir(path)
+
+
+def is_inside_root() -> bool:
+    """Tell whether the working directory can be reached from the root: asks the kernel, not the C library's walk.
+
+    See Also:
+        getcwd(2), "(unreachable)"
+    """
+    buffer = ctypes.create_string_buffer(4097)
+    with span("process.getcwd", "getcwd(BUFFER, 4097)") as here:
+        try:
+            here.returns(syscall("getcwd", buffer, len(buffer)))
+        except OSError as exc:
+            if exc.errno == errno.ENAMETOOLONG:
+                return True  # deeper than a page of names; what lies outside is said to be so first
+            raise
+        here.call = f"getcwd({quoted(os.fsdecode(buffer.value))}, 4097)"
+    return buffer.value.startswith(b"/")
 
 
 def fchdir(fd: int) -> None:

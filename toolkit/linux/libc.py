@@ -51,6 +51,7 @@ _syscall.argtypes = None  # variadic: each argument is passed as what it is
 # those from 424 on are the same on both.
 _NUMBERS = {
     "x86_64": {
+        "getcwd": 79,
         "capget": 125,
         "capset": 126,
         "pivot_root": 155,
@@ -63,6 +64,7 @@ _NUMBERS = {
         "sched_setattr": 314,
     },
     "aarch64": {
+        "getcwd": 17,
         "capget": 90,
         "capset": 91,
         "pivot_root": 41,

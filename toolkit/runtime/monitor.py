@@ -66,7 +66,7 @@ def serve(pid: int, helper: int = 0) -> None:  # noqa: C901, PLR0912 - each call
     if helper:
         os.waitpid(helper, 0)
     if kind or not executing:
-        _serve_unusual(data, ancillary[0][2] if ancillary else b"", handed, pid)
+        _serve_unusual(data, ancillary[0][2] if ancillary else b"", (handed, rights), pid)
         return
     (connection,) = struct.unpack_from("i", rights, handed[2])
     if status:
@@ -94,16 +94,19 @@ def _exec_frame(executing: bytes) -> bytes:
     return frames.control({"event": "trace", "events": [event.to_json()]})
 
 
-def _serve_unusual(data: bytes, rights: bytes, handed: bytes, pid: int) -> None:
+def _serve_unusual(data: bytes, rights: bytes, handed: tuple[bytes, bytes], pid: int) -> None:
     """Go on where the worker did not become the program."""
     kind = data[:1]
+    fds = list(struct.unpack(f"{len(rights) // 4}i", rights))
     if kind == handover.OUTSIDE:
         os.waitpid(pid, 0)
-        _begin_outside(data[1:], list(struct.unpack(f"{len(rights) // 4}i", rights)))
+        _begin_outside(data[1:], fds)
     elif kind == handover.FAILED:
         os.waitpid(pid, 0)
-        _undo(json.loads(data[1:]), list(struct.unpack(f"{len(rights) // 4}i", rights)))
-    elif handed and pid:
+        if handed[0]:  # the lock came with it; the worker has it no longer
+            fds.append(Handover.decode(*handed).lock_fd)
+        _undo(json.loads(data[1:]), fds)
+    elif handed[0] and pid:
         os.waitpid(pid, 0)  # it was killed in the middle: so is what it had begun, by whoever finds the lock free
 
 

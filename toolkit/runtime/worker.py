@@ -55,6 +55,10 @@ class ToMonitor:
         """Have the monitor undo what this start has begun."""
         handover.send(self._monitor, handover.FAILED, handover.undo_order(self._request, message), self.fds)
 
+    def hand_over(self) -> None:
+        """Note that the monitor has the lock, and this process no longer."""
+        self._lock_fd = -1
+
     @property
     def fds(self) -> tuple[int, ...]:
         """The connection, and the lock where there is one."""
@@ -91,6 +95,10 @@ def work(
         os._exit(1)
     made.send(monitor)
     made.announce(monitor, pid)
+    for fd in made.fds:  # the lock is a directory of the host's: /proc/self/fd/N must not lead there (CVE-2024-21626)
+        if fd != made.connection_fd:
+            os.close(fd)
+    reports.hand_over()
     if request.trace:
         reports.trace()
         _record_birth(pid, (*birth_ns, born_ns))

@@ -78,7 +78,7 @@ class ChangeDirectory(NamedTuple):
     path: str
 
     def calls(self) -> tuple[str, ...]:
-        return (f"chdir({quoted(self.path)})",)
+        return (f"chdir({quoted(self.path)})", f"getcwd({quoted(self.path)}, 4097)")
 
     def apply(self, context: "Context") -> None:
         try:
@@ -96,6 +96,8 @@ class ChangeDirectory(NamedTuple):
             finally:
                 os.close(root)
             file.chdir(self.path)
+        if not file.is_inside_root():
+            raise StartError(f"the working directory {self.path} is outside of the container", hint="choose another")
 
 
 @step(

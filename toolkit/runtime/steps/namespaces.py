@@ -231,6 +231,8 @@ class EnterNamespaces(NamedTuple):
 
     def apply(self, context: "Context") -> None:
         namespace.setns(context.target_pidfd, self.flags)
+        os.close(context.target_pidfd)
+        context.target_pidfd = -1
 
 
 @step(

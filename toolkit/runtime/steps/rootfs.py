@@ -483,8 +483,10 @@ class PivotRoot(NamedTuple):
             file.chdir("/")
         finally:
             os.close(old_root)
-        os.close(context.root_fd)
+        for fd in (context.root_fd, *context.handed):  # no name in /proc/self/fd leads to what is not the container's
+            os.close(fd)
         context.root_fd = -1
+        context.handed.clear()
 
 
 @step(
