@@ -1,6 +1,7 @@
 """The walls around a container: what its own programs run into."""
 
 import json
+import os
 
 import pytest
 
@@ -91,3 +92,17 @@ def test_no_descriptor_leads_a_working_directory_out(engine: Engine, fd: int) ->
 def test_no_descriptor_leads_to_a_program_of_the_hosts(engine: Engine, fd: int) -> None:
     with pytest.raises(StartError):
         run(engine, f"/proc/self/fd/{fd}/../../../../../../../../bin/busybox", "true")
+
+
+def test_program_of_another_user_can_open_its_stdout_anew(engine: Engine) -> None:
+    ran = sh(engine, "echo out > /dev/stdout; echo err > /dev/stderr", user="ada")
+    assert (ran.code, ran.out, ran.err) == (0, "out\n", "err\n")
+
+
+def test_terminal_belongs_to_the_user(engine: Engine) -> None:
+    assert sh(engine, "stat -c %u /dev/pts/0", user="ada", tty=True).out.strip() == "1000"
+
+
+def test_null_device_stays_roots(engine: Engine) -> None:
+    assert sh(engine, "true", user="ada").code == 0
+    assert os.stat("/dev/null").st_uid == 0

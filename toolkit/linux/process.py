@@ -155,6 +155,19 @@ def setsid() -> None:
         here.returns(os.getpid())
 
 
+def fchown(fd: int, uid: int) -> None:
+    """Give the file behind a descriptor to another user.
+
+    Raises:
+        SyscallError: EINVAL where the user namespace does not map the id.
+
+    See Also:
+        fchown(2)
+    """
+    with span("fd.chown", f"fchown({fd}, {uid}, -1)"):
+        os.fchown(fd, uid, -1)
+
+
 def dup2(old_fd: int, new_fd: int) -> None:
     """Make `new_fd` another name of `old_fd`, kept across execve."""
     with span("fd.dup", f"dup2({old_fd}, {new_fd})") as here:

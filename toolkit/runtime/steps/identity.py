@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from typing import NamedTuple
 
 from toolkit.core.errors import StartError
@@ -12,6 +13,9 @@ from toolkit.runtime.steps.base import INIT, step
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.runtime.context import Context
+
+_MEMORY_DEVICES = 1
+"""The major number of /dev/null, which may be the host's own and stays root's."""
 
 
 @step(
@@ -122,10 +126,14 @@ class SetUser(NamedTuple):
             f"setresgid({self.gid}, {self.gid}, {self.gid})",
             f"setresuid({self.uid}, {self.uid}, {self.uid})",
         )
-        made = (f"umask(0{self.umask:02o})", *ids)
-        return ("prctl(PR_SET_KEEPCAPS, 1)", *made, "prctl(PR_SET_KEEPCAPS, 0)") if self.keep_capabilities else made
+        made: tuple[str, ...] = (f"umask(0{self.umask:02o})", *ids)
+        if self.keep_capabilities:
+            made = ("prctl(PR_SET_KEEPCAPS, 1)", *made, "prctl(PR_SET_KEEPCAPS, 0)")
+        return tuple(f"fchown({fd}, {self.uid}, -1)" for fd in (0, 1, 2)) + made if self.uid else made
 
     def apply(self, context: "Context") -> None:
+        if self.uid:
+            self._give_stdio()
         if self.keep_capabilities:
             capability.set_keepcaps(True)
         process.umask(self.umask)
@@ -134,3 +142,14 @@ class SetUser(NamedTuple):
         process.setresuid(self.uid)
         if self.keep_capabilities:
             capability.set_keepcaps(False)
+
+    def _give_stdio(self) -> None:
+        """Let the user open /dev/stdout anew: pipes and terminal are root's, with a mode that shuts others out."""
+        for fd in (0, 1, 2):
+            found = os.fstat(fd)
+            if not stat.S_ISCHR(found.st_mode) or os.major(found.st_rdev) != _MEMORY_DEVICES:
+                try:
+                    process.fchown(fd, self.uid)
+                except OSError as exc:  # as runc: not the user namespace's to give, or on a read-only file system
+                    if exc.errno not in (errno.EINVAL, errno.EPERM, errno.EROFS):
+                        raise
