@@ -106,3 +106,8 @@ def test_terminal_belongs_to_the_user(engine: Engine) -> None:
 def test_null_device_stays_roots(engine: Engine) -> None:
     assert sh(engine, "true", user="ada").code == 0
     assert os.stat("/dev/null").st_uid == 0
+
+
+def test_one_who_writes_for_ever_does_not_hold_up_the_end(engine: Engine) -> None:
+    """In the host's pid namespace init does not take its children with it; the monitor does, through the cgroup."""
+    assert sh(engine, "yes & exit 7", pid_mode="host").code == 7

@@ -18,6 +18,8 @@ from toolkit.runtime.log import LogWriter
 _CHUNK = 64 * 1024
 _MAX_BUFFER = 1024 * 1024
 _FLUSH_TIMEOUT_MS = 5000
+_MOST_IN_A_PIPE = 2 * 1024 * 1024
+"""Twice /proc/sys/fs/pipe-max-size; who still writes (in the host's pid namespace, say) must not hold up the end."""
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 _STREAM_NAMES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
 
@@ -134,7 +136,9 @@ class Relay:
     def _drain(self) -> None:
         """Read what the container wrote last; do not wait for others who hold its pipes."""
         for fd in list(self._outputs):
-            while fd in self._outputs and self._read_output(fd):
+            left = _MOST_IN_A_PIPE // _CHUNK
+            while left and fd in self._outputs and self._read_output(fd):
+                left -= 1
                 self._wait_for_slow_peers()
 
     def _read_output(self, fd: int) -> bool:
