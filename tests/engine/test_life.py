@@ -159,6 +159,22 @@ def test_stop_of_one_that_has_ended_returns_its_code(engine: Engine) -> None:
     assert container.stop() == 4
 
 
+@pytest.mark.parametrize("again", range(3))
+def test_stop_of_one_that_removes_itself_returns_its_code(engine: Engine, again: int) -> None:
+    container = _started(engine, "sh", "-c", "trap '' TERM; echo ready; sleep 60", auto_remove=True)
+    assert container.stop(0.1 * again) == 137
+    with pytest.raises(NotFoundError):
+        engine.containers.get(container.id)
+
+
+@pytest.mark.parametrize("again", range(3))
+def test_removal_by_force_of_one_that_removes_itself_is_no_error(engine: Engine, again: int) -> None:
+    container = _started(engine, "sleep", f"6{again}", auto_remove=True)
+    container.remove(force=True)
+    with pytest.raises(NotFoundError):
+        engine.containers.get(container.id)
+
+
 def test_kill_of_one_that_does_not_run_is_a_conflict(engine: Engine) -> None:
     with pytest.raises(ConflictError, match="is not running"):
         _create(engine, "true").kill()

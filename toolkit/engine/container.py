@@ -8,7 +8,7 @@ import time
 from typing import Any, NamedTuple
 
 from toolkit.core import ids
-from toolkit.core.errors import ConflictError, EngineError, StartError
+from toolkit.core.errors import ConflictError, EngineError, NotFoundError, StartError
 from toolkit.engine.options import ContainerOptions, ExecOptions, Ulimit
 from toolkit.engine.signals import signal_number
 from toolkit.linux import lock
@@ -273,10 +273,16 @@ class Container:
         Raises:
             NotFoundError: it has been removed meanwhile.
         """
+        return self._await_end(self._watch())
+
+    def _watch(self) -> "client.Session | None":
+        """Connect to its monitor to be told how it ends, before anybody ends it: one with --rm is soon gone."""
         from toolkit.runtime import client
 
+        return client.attach(self.run_dir, output=False, stdin=False)
+
+    def _await_end(self, session: "client.Session | None") -> int:
         while True:
-            session = client.attach(self.run_dir, output=False, stdin=False)
             if session is not None:
                 code = self._wait_on(session)
                 if code is not None:
@@ -289,6 +295,7 @@ class Container:
                 self._engine.containers.get(self.id)
                 return 0
             time.sleep(_POLL_S)  # between the start and the first status, or the last frame and the record
+            session = self._watch()
 
     @staticmethod
     def _wait_on(session: "client.Session") -> int | None:
@@ -352,9 +359,10 @@ class Container:
         if status.state != RUNNING:
             return status.exit.code if status.exit else 0
         stop_signal = options.stop_signal or self._doc["image_config"].get("StopSignal") or "SIGTERM"
+        watch = self._watch()
         if self._signal(status.pid, signal_number(stop_signal)) and not _ends_within(status.pid, timeout_s):
             self._signal(status.pid, signal.SIGKILL)
-        return self.wait()
+        return self._await_end(watch)
 
     def remove(self, *, force: bool = False) -> None:
         """Delete it and its files.
@@ -367,8 +375,14 @@ class Container:
                 raise ConflictError(
                     f"cannot remove container {self.name}: it is running", hint="stop it first, or use --force"
                 )
+            watch = self._watch()
             self.kill()
-            self.wait()
+            try:
+                self._await_end(watch)
+            except NotFoundError:
+                return  # somebody else has removed it meanwhile
+            if self.options.auto_remove:
+                return  # it has removed itself
         self._engine.containers.discard(self)
 
     # Looking and acting inside
