@@ -129,6 +129,10 @@ def test_exec_detached_returns_at_once_and_goes_on(shell: Shell, web: str) -> No
         (["nosuch", "true"], 1, "No such container: nosuch"),
         (["web", "nosuch"], 127, 'exec: "nosuch": executable file not found in $PATH'),
         (["web", "/etc/passwd"], 126, 'exec: "/etc/passwd": permission denied'),
+        (["web", "/etc"], 126, 'exec: "/etc": is a directory; name a program in it'),
+        (["-u", "nobody-here", "web", "true"], 126, "unable to find user nobody-here"),
+        (["-w", "tmp", "web", "true"], 126, "the working directory 'tmp' is invalid"),
+        (["-w", "/no/such", "web", "true"], 126, "the working directory /no/such does not exist"),
         (["idle", "true"], 1, "is not running"),
         (["-it", "web", "true"], 1, "the input device is not a TTY"),
     ],
@@ -142,6 +146,14 @@ def test_stop_gives_the_process_its_chance(shell: Shell, web: str) -> None:
     assert shell.out("stop", "-t", "20", "web") == "web"
     assert shell.out("wait", "web") == "7"
     assert shell.out("stop", "web") == "web"
+
+
+@pytest.mark.parametrize("words", [["stop", "-t", "0"], ["rm", "-f"]])
+def test_end_of_one_with_rm_is_no_error(shell: Shell, words: list[str]) -> None:
+    shell.out("run", "-d", "--rm", "--name", "brief", "lab", "sleep", "60")
+    done = shell(*words, "brief", check=0)
+    assert (done.stdout, done.stderr) == ("brief\n", "")
+    assert shell.out("ps", "-aq") == ""
 
 
 def test_kill_with_and_without_a_name(shell: Shell, web: str) -> None:

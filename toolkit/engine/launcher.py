@@ -6,7 +6,7 @@ import json
 import os
 import socket
 
-from toolkit.core.errors import ConflictError, NotFoundError, StorageFullError
+from toolkit.core.errors import CommandNotExecutableError, ConflictError, InvalidError, NotFoundError, StorageFullError
 from toolkit.engine import oci, users
 from toolkit.engine.recovery import remove_run_dir
 from toolkit.linux import namespace, procfs
@@ -228,11 +228,19 @@ class Launcher:
         """An exec is the container's own process with another command, and what else was asked for."""
         if not options.command:
             raise NotFoundError("no exec command specified", hint="name one after the container")
+        if options.working_dir and not options.working_dir.startswith("/"):
+            raise CommandNotExecutableError(
+                f"the working directory '{options.working_dir}' is invalid, it needs to be an absolute path",
+                hint="begin it with /",
+            )
         base = container.options
         root = self._root_filesystem(container, volatile=base.auto_remove)
         image = container.doc["image_config"]
         user = options.user or base.user or image.get("User") or ""
-        identity = users.resolve(user, functools.partial(overlay.read_text, root), base.group_add)
+        try:
+            identity = users.resolve(user, functools.partial(overlay.read_text, root), base.group_add)
+        except InvalidError as exc:  # docker's exit code of an exec that could not begin is 126
+            raise CommandNotExecutableError(exc.message, hint=exc.hint) from exc
         merged = self._exec_security(container, options)._replace(
             entrypoint=(),
             command=options.command,

@@ -151,6 +151,8 @@ def _check_process(options: "ContainerOptions") -> None:
             f"the working directory '{options.working_dir}' is invalid, it needs to be an absolute path",
             hint="begin it with /",
         )
+    if options.hostname and options.uts_mode == "host":
+        raise InvalidError("conflicting options: hostname and the UTS mode", hint="leave out --hostname or --uts host")
     if len(os.fsencode(options.hostname)) > _MAX_HOSTNAME:
         raise InvalidError(f"invalid hostname: {options.hostname}", hint=f"at most {_MAX_HOSTNAME} bytes")
     if abs(options.oom_score_adj) > _MAX_OOM_SCORE:

@@ -415,13 +415,13 @@ def _devices(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
     yield steps.LinkDevices(_LINKS)
 
 
-def _process(config: "spec.Config", seccomp: Filter | None) -> "Iterator[Step]":
+def _process(config: "spec.Config", seccomp: Filter | None, *, may_make_directory: bool = True) -> "Iterator[Step]":
     process = config.get("process", {})
     limits = process.get("rlimits", [])
     if limits:
         yield steps.SetRlimits(tuple((limit["type"], limit["soft"], limit["hard"]) for limit in limits))
     yield steps.JoinKeyring("_ses")
-    yield steps.ChangeDirectory(process.get("cwd") or "/")
+    yield steps.ChangeDirectory(process.get("cwd") or "/", may_make_directory)
     no_new_privileges = process.get("noNewPrivileges", False)
     load = [steps.LoadSeccomp(*seccomp)] if seccomp is not None else []
     if not no_new_privileges:
@@ -485,4 +485,4 @@ def _exec_steps(process: "spec.Process", target: ExecTarget, seccomp: Filter | N
     if "user" in target.namespaces:
         yield steps.BecomeNamespaceRoot()
     yield _stdio(process, bind_console=False)
-    yield from _process({"process": process}, seccomp)
+    yield from _process({"process": process}, seccomp, may_make_directory=False)

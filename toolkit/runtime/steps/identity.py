@@ -5,7 +5,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from toolkit.core.errors import StartError
+from toolkit.core.errors import CommandNotExecutableError, StartError
 from toolkit.linux import capability, file, keyring, process, rooted
 from toolkit.linux.flags import quoted
 from toolkit.runtime.steps.base import INIT, step
@@ -77,9 +77,10 @@ class JoinKeyring(NamedTuple):
 
 @step(INIT, "identity", why="The program starts where the image or --workdir says.", see="chdir(2)")
 class ChangeDirectory(NamedTuple):
-    """Go to the working directory, made where the image lacks it."""
+    """Go to the working directory, made where the image lacks it; an exec's must be there."""
 
     path: str
+    may_make: bool = True
 
     def calls(self) -> tuple[str, ...]:
         return (f"chdir({quoted(self.path)})", f"getcwd({quoted(self.path)}, 4097)")
@@ -94,6 +95,10 @@ class ChangeDirectory(NamedTuple):
                 ) from exc
             if exc.errno != errno.ENOENT:
                 raise
+            if not self.may_make:
+                raise CommandNotExecutableError(
+                    f"the working directory {self.path} does not exist", hint="choose another, or make it with mkdir"
+                ) from exc
             root = file.open_file("/", os.O_PATH | os.O_DIRECTORY)
             try:
                 os.close(rooted.make_directories(root, self.path))

@@ -174,9 +174,10 @@ class Exec(NamedTuple):
             hint = "a script needs a first line such as #!/bin/sh; a program must be built for this machine"
             return CommandNotExecutableError(f"{prefix}exec format error", hint=hint)
         if failure.errno == errno.EACCES:
-            kind = "is a directory" if os.path.isdir(name) else "permission denied"
+            if os.path.isdir(name):
+                return CommandNotExecutableError(f"{prefix}is a directory", hint="name a program in it")
             return CommandNotExecutableError(
-                f"{prefix}{kind}", hint=f"make it executable: chmod +x {quoted(name)[1:-1]}"
+                f"{prefix}permission denied", hint=f"make it executable: chmod +x {quoted(name)[1:-1]}"
             )
         return CommandNotExecutableError(f"{prefix}{os.strerror(failure.errno or 0).lower()}")
 
