@@ -111,3 +111,8 @@ def test_null_device_stays_roots(engine: Engine) -> None:
 def test_one_who_writes_for_ever_does_not_hold_up_the_end(engine: Engine) -> None:
     """In the host's pid namespace init does not take its children with it; the monitor does, through the cgroup."""
     assert sh(engine, "yes & exit 7", pid_mode="host").code == 7
+
+
+def test_oom_score_in_a_user_namespace(engine: Engine) -> None:
+    ran = sh(engine, "cat /proc/self/oom_score_adj", userns_mode="private", oom_score_adj=100)
+    assert ran.out.strip() == "100", ran.err

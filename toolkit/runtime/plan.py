@@ -266,6 +266,9 @@ def _id_map(mappings: "list[spec.IDMapping]") -> str:
 
 def _enter(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
     """Join what exists already; become root of a new user namespace; then the cgroup namespace."""
+    score = config.get("process", {}).get("oomScoreAdj")
+    if score is not None:  # while this process is still the host's root, whose file it is
+        yield steps.SetOomScore(score)
     if "user" in wanted:
         if wanted["user"]:
             yield steps.JoinNamespace("user", wanted["user"])
@@ -277,9 +280,6 @@ def _enter(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
         yield steps.UnshareCgroup()
     if wanted.get("net") == "":
         yield steps.LoopbackUp()
-    score = config.get("process", {}).get("oomScoreAdj")
-    if score is not None:
-        yield steps.SetOomScore(score)
 
 
 def _names(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
