@@ -5,9 +5,10 @@ import os
 
 import pytest
 
-from tests.support.engines import run, sh
+from tests.support.engines import BUSYBOX, collect, run, sh
 from toolkit.core.errors import EngineError, InvalidError, StartError
 from toolkit.engine.engine import Engine
+from toolkit.engine.options import ContainerOptions
 
 pytestmark = pytest.mark.needs("root", "overlay", "busybox", "seccomp", "cgroup:any")
 REFUSED = "Operation not permitted"
@@ -116,3 +117,13 @@ def test_one_who_writes_for_ever_does_not_hold_up_the_end(engine: Engine) -> Non
 def test_oom_score_in_a_user_namespace(engine: Engine) -> None:
     ran = sh(engine, "cat /proc/self/oom_score_adj", userns_mode="private", oom_score_adj=100)
     assert ran.out.strip() == "100", ran.err
+
+
+def test_half_made_process_cannot_be_looked_into(engine: Engine) -> None:
+    """Between capset and execve it has no more powers than the container's root (CVE-2019-5736)."""
+    container = engine.containers.create(ContainerOptions(BUSYBOX, ("true",), auto_remove=True))
+    attachment = container.start(attach=True, trace=True)
+    assert attachment is not None
+    collect(attachment)
+    calls = [event.call for event in attachment.events]
+    assert calls.index("prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE)") < calls.index("setresuid(0, 0, 0)")

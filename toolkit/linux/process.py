@@ -112,7 +112,8 @@ def set_name(name: str) -> None:
 
 def set_dumpable(value: int) -> None:
     """Say whether others of this user may trace this process and read its /proc files."""
-    with span("process.prctl", f"prctl(PR_SET_DUMPABLE, {value})"):
+    name = "SUID_DUMP_USER" if value else "SUID_DUMP_DISABLE"
+    with span("process.prctl", f"prctl(PR_SET_DUMPABLE, {name})"):
         _prctl(PR_SET_DUMPABLE, value, 0, 0, 0)
 
 

@@ -100,6 +100,7 @@ def be_init(plan: tuple[Step, ...], index: int, context: Context, watcher: Watch
     """
     try:
         process.set_parent_death_signal(signal.SIGKILL)
+        process.set_dumpable(0)  # who is in the container already may not look into the half-made process
         while index < len(plan):
             if about(plan[index]).actor == INIT:
                 index = _do(plan, index, context, watcher)
