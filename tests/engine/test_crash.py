@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +16,7 @@ from tests.support.session import EngineRoot
 from toolkit.core.errors import ConflictError, EngineError, NotFoundError, StartError
 from toolkit.engine.container import CREATED, EXITED, RUNNING, Container
 from toolkit.engine.engine import Engine
-from toolkit.engine.options import ContainerOptions
+from toolkit.engine.options import ContainerOptions, ExecOptions
 from toolkit.runtime.steps import NewProcess
 
 pytestmark = pytest.mark.needs("root", "overlay", "busybox")
@@ -473,3 +474,57 @@ def test_whoever_loses_the_race_for_a_run_directory_does_not_wait_for_the_contai
     with pytest.raises(ConflictError, match="by someone else"):
         engine.containers.discard(container)
     assert container.status == RUNNING
+
+
+# Execs
+
+
+def test_killed_monitor_of_an_exec_takes_its_process_along_and_nothing_else(engine: Engine, family: Family) -> None:
+    container = _create(engine, "sleep", "60")
+    container.start()
+    attachment = container.exec(ExecOptions(("sh", "-c", "echo $$; sleep 61")))
+    assert attachment.read() is not None
+    victims = [pid for pid in container.pids() if pid != container.pid]
+    monitors = {found.parent for pid in victims if (found := look_at(pid)) is not None} - set(victims)
+    assert len(monitors) == 1
+    os.kill(monitors.pop(), signal.SIGKILL)
+    with attachment:
+        assert list(attachment) == []
+    assert attachment.exit_code == -1
+    deadline = time.monotonic() + 5
+    while container.pids() != [container.pid] and time.monotonic() < deadline:
+        # A child of the shell lives on, as after a kill of the shell; the container's own end takes it.
+        time.sleep(0.01)
+        for pid in container.pids():
+            if pid != container.pid and not is_dead(pid) and look_at(pid) is not None:
+                os.kill(pid, signal.SIGKILL)
+    assert container.status == RUNNING
+
+
+def test_exec_survives_client_and_zygote_only_as_long_as_the_container(engine: Engine, family: Family) -> None:
+    container = _create(engine, "sleep", "60")
+    container.start()
+    attachment = container.exec(ExecOptions(("sleep", "61")))
+    os.kill(family.zygote(), signal.SIGKILL)
+    attachment.close()
+    assert len(container.pids()) == 2
+    container.kill()
+    container.wait()
+    assert settle(family, engine, container) == []
+
+
+def test_exec_into_a_container_that_ends_meanwhile_is_one_clear_error(engine: Engine, family: Family) -> None:
+    for moment in range(20):
+        container = _create(engine, "sleep", "60")
+        container.start()
+        killer = threading.Timer(moment * 0.0005, container.kill)
+        killer.start()
+        try:
+            with container.exec(ExecOptions(("true",))) as attachment:
+                list(attachment)
+        except EngineError as exc:
+            assert len(str(exc).splitlines()) == 1  # noqa: PT017 - either outcome is right
+        killer.join()
+        container.wait()
+        assert settle(family, engine, container) == []
+        container.remove()

@@ -45,6 +45,8 @@ _RICH: dict[str, Any] = {
     "oom_score_adj": 100,
 }
 _SHARING: dict[str, Any] = {"network": "host", "ipc_mode": "host", "uts_mode": "host", "pid_mode": "host"}
+_TERMINAL: dict[str, Any] = {"tty": True, "open_stdin": True, "hostname": "box"}
+_MAPPED: dict[str, Any] = {"userns_mode": "private"}
 _PRIVILEGED: dict[str, Any] = {"privileged": True, "cgroupns_mode": "host"}
 
 
@@ -72,7 +74,9 @@ def _call(event: Event) -> Call:
 
 @pytest.mark.parametrize("is_gated", [False, True])
 @pytest.mark.parametrize(
-    "options", [_PLAIN, _RICH, _SHARING, _PRIVILEGED], ids=["plain", "rich", "sharing", "privileged"]
+    "options",
+    [_PLAIN, _RICH, _SHARING, _PRIVILEGED, _TERMINAL, _MAPPED],
+    ids=["plain", "rich", "sharing", "privileged", "terminal", "mapped"],
 )
 def test_record_is_what_strace_saw(
     engine: Engine,

@@ -39,6 +39,8 @@ _OPEN_NAMES = {
         "O_PATH",
         "O_DIRECTORY",
         "O_NOFOLLOW",
+        "O_NOCTTY",
+        "O_NONBLOCK",
         "O_CLOEXEC",
     )
 }
