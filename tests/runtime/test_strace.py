@@ -107,5 +107,31 @@ def test_record_is_what_strace_saw(
     assert seen == [essence(call) for call in ours if _changes(call)]
 
 
+@pytest.mark.parametrize("is_gated", [False, True])
+@pytest.mark.parametrize("options", [_PLAIN, _MAPPED], ids=["plain", "mapped"])
+def test_record_of_what_is_done_from_outside_is_what_strace_saw(
+    engine: Engine,
+    tmp_path: Path,
+    is_gated: bool,  # noqa: FBT001 - a parameter
+    options: dict[str, Any],
+) -> None:
+    events, calls = _start(engine, Family(engine), str(tmp_path / "strace"), is_gated=is_gated, **options)
+    ours = [essence(_call(event)) for event in events if event.actor == "outside"]
+    assert ours
+    by_pid = {pid: [essence(call) for call in calls if call.pid == pid] for pid in {call.pid for call in calls}}
+    # Somebody has made exactly these calls, in this order.
+    missing = min((_missing(ours, theirs) for theirs in by_pid.values()), key=len)
+    assert missing == [], f"strace did not see {missing[0]}"
+
+
+def _missing(ours: list[Any], theirs: list[Any]) -> list[Any]:
+    """Return ours from the first on that is not among theirs, in order."""
+    rest = iter(theirs)
+    for index, wanted in enumerate(ours):
+        if not any(wanted == seen for seen in rest):
+            return ours[index:]
+    return []
+
+
 def _changes(call: Call) -> bool:
     return call.name in _CHANGING and not (call.name == "prctl" and call.args[0] in _QUESTIONS)

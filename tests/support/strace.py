@@ -97,6 +97,8 @@ def sorted_flags(text: str) -> str:
     return re.sub(r"\w+(?:\|\w+)+", lambda found: "|".join(sorted(found[0].split("|"))), text)
 
 
+_COMMENT = re.compile(r" /\* .*? \*/")
+"""As in 0 /* MS_??? */."""
 _PATH_OF_FD = re.compile(r"^(\d+)<.*>$")
 """As in 3</etc/hosts>, which strace -y prints."""
 
@@ -106,7 +108,10 @@ _COMPARED = {"execve": 2, "seccomp": 2, "ioctl": 2, "clone": 1}
 
 def essence(call: Call) -> tuple[str, tuple[str, ...], int, str]:
     """Return of a call what both sides must agree on."""
-    args = [sorted_flags(_PATH_OF_FD.sub(r"\1", arg)) for arg in call.args if not arg.startswith("child_stack=")]
+    args = [_COMMENT.sub("", arg) for arg in call.args if not arg.startswith("child_stack=")]
+    args = [sorted_flags(_PATH_OF_FD.sub(r"\1", arg)) for arg in args]
+    if call.name == "clone3":
+        args = re.findall(r"flags=[\w|]+|exit_signal=\w+", args[0])  # the rest is addresses
     if call.name == "prctl":
         while len(args) > 2 and args[-1] == "0":
             args.pop()  # strace knows which options take how many

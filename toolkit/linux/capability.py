@@ -8,6 +8,7 @@ capset, raise_ambient.
 """
 
 import errno
+import os
 import struct
 from typing import NamedTuple
 
@@ -192,11 +193,10 @@ def read_sets(pid: int | str = "self") -> CapabilitySets:
         proc_pid_status(5)
     """
     path = f"/proc/{pid}/status"
-    with (
-        span("capability.read", f'openat(AT_FDCWD, "{path}", O_RDONLY|O_CLOEXEC)'),
-        open(path, encoding="ascii") as file,
-    ):
-        return decode_status(file.read())
+    with span("capability.read", f'openat(AT_FDCWD, "{path}", O_RDONLY|O_CLOEXEC)') as here:
+        fd = here.returns(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        with open(fd, encoding="ascii") as file:
+            return decode_status(file.read())
 
 
 def bounding_set() -> int:

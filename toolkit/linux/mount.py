@@ -158,7 +158,8 @@ def mount_setattr(
     where = "AT_FDCWD" if directory_fd == AT_FDCWD else str(directory_fd)
     set_text, clear_text = flag_names(set_attrs, _ATTR_NAMES), flag_names(clear_attrs, _ATTR_NAMES)
     at_flags = flag_names(flags, _AT_NAMES)
-    call = f"mount_setattr({where}, {quoted(path)}, {at_flags}, {{attr_set={set_text}, attr_clr={clear_text}}}, 32)"
+    fields = f"attr_set={set_text}, attr_clr={clear_text}, propagation=0, userns_fd={max(userns_fd, 0)}"
+    call = f"mount_setattr({where}, {quoted(path)}, {at_flags}, {{{fields}}}, 32)"
     attr = _MountAttr(set_attrs, clear_attrs, 0, max(userns_fd, 0))
     with span("mount.setattr", call, {errno.ENOSYS: "mount_setattr needs Linux 5.12"}):
         syscall("mount_setattr", directory_fd, os.fsencode(path), flags, ctypes.byref(attr), ctypes.sizeof(attr))

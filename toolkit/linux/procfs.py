@@ -13,8 +13,9 @@ def read(path: str) -> str:
     Raises:
         SyscallError: ENOENT or ESRCH if the process is gone.
     """
-    with span("proc.read", f"openat(AT_FDCWD, {quoted(path)}, O_RDONLY)", {errno.ENOENT: "the process is gone"}):
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    call = f"openat(AT_FDCWD, {quoted(path)}, O_RDONLY|O_CLOEXEC)"
+    with span("proc.read", call, {errno.ENOENT: "the process is gone"}) as here:
+        fd = here.returns(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         try:
             parts: list[bytes] = []
             while chunk := os.read(fd, 65536):
