@@ -149,8 +149,9 @@ def test_cpu_time_is_counted_without_a_limit(hierarchy: Hierarchy, name: str) ->
     cpu = hierarchy.stats(name).cpu
     assert cpu is not None
     assert 90_000_000 < cpu.usage_ns < 500_000_000
-    # v1 counts user and system by ticks of 4 or 10 ms, and the whole exactly.
-    assert cpu.user_ns + cpu.system_ns == pytest.approx(cpu.usage_ns, abs=60_000_000)
+    # v1 counts the whole exactly, but samples user and system at ticks: on a busy machine, where a process runs for
+    # less than a tick at a time, the samples may miss most of it.
+    assert 0 < cpu.user_ns + cpu.system_ns < 500_000_000
 
 
 def test_frozen_process_stands_still_and_goes_on(hierarchy: Hierarchy, name: str) -> None:
