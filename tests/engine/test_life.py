@@ -175,6 +175,25 @@ def test_removal_by_force_of_one_that_removes_itself_is_no_error(engine: Engine,
         engine.containers.get(container.id)
 
 
+def test_removal_by_force_of_one_that_has_just_ended_is_no_error(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = _started(engine, "sleep", "60")
+    watch = Container._watch
+
+    def too_late(self: Container) -> object:
+        session = watch(self)
+        monkeypatch.undo()
+        self.kill()
+        self.wait()
+        return session
+
+    monkeypatch.setattr(Container, "_watch", too_late)
+    container.remove(force=True)
+    with pytest.raises(NotFoundError):
+        engine.containers.get(container.id)
+
+
 def test_kill_of_one_that_does_not_run_is_a_conflict(engine: Engine) -> None:
     with pytest.raises(ConflictError, match="is not running"):
         _create(engine, "true").kill()

@@ -276,7 +276,7 @@ class Container:
         return self._await_end(self._watch())
 
     def _watch(self) -> "client.Session | None":
-        """Connect to its monitor to be told how it ends, before anybody ends it: one with --rm is soon gone."""
+        """Connect to its monitor, to be told how it ends."""
         from toolkit.runtime import client
 
         return client.attach(self.run_dir, output=False, stdin=False)
@@ -359,10 +359,22 @@ class Container:
         if status.state != RUNNING:
             return status.exit.code if status.exit else 0
         stop_signal = options.stop_signal or self._doc["image_config"].get("StopSignal") or "SIGTERM"
-        watch = self._watch()
-        if self._signal(status.pid, signal_number(stop_signal)) and not _ends_within(status.pid, timeout_s):
-            self._signal(status.pid, signal.SIGKILL)
-        return self._await_end(watch)
+        return self._end(status.pid, signal_number(stop_signal), timeout_s)
+
+    def _end(self, pid: int, number: int, timeout_s: float) -> int:
+        """Signal its init, after `timeout_s` with SIGKILL; return its exit code.
+
+        Whoever waits connects before the signal is sent: one with --rm is gone
+        soon after it.
+        """
+        session = self._watch()
+        try:
+            if self._signal(pid, number) and not _ends_within(pid, timeout_s):
+                self._signal(pid, signal.SIGKILL)
+            return self._await_end(session)
+        finally:
+            if session is not None:
+                session.close()
 
     def remove(self, *, force: bool = False) -> None:
         """Delete it and its files.
@@ -370,15 +382,14 @@ class Container:
         Raises:
             ConflictError: it runs, and `force` was not given.
         """
-        if self.status == RUNNING:
+        status = self.read_status()
+        if status.state == RUNNING:
             if not force:
                 raise ConflictError(
                     f"cannot remove container {self.name}: it is running", hint="stop it first, or use --force"
                 )
-            watch = self._watch()
-            self.kill()
             try:
-                self._await_end(watch)
+                self._end(status.pid, signal.SIGKILL, _STOP_TIMEOUT_S)
             except NotFoundError:
                 return  # somebody else has removed it meanwhile
             if self.options.auto_remove:
