@@ -216,6 +216,23 @@ def test_force_removes_a_running_container(engine: Engine, sleeper: Container) -
         engine.containers.get(sleeper.id)
 
 
+def test_force_removes_one_that_ends_at_this_very_moment(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    container = _started(engine, "sleep", "60")
+    watch = container._watch
+
+    def end_first() -> object:
+        session = watch()
+        monkeypatch.undo()
+        container.kill()
+        container.wait()
+        return session
+
+    monkeypatch.setattr(container, "_watch", end_first)
+    container.remove(force=True)
+    with pytest.raises(NotFoundError):
+        engine.containers.get(container.id)
+
+
 def test_removed_container_is_gone(engine: Engine) -> None:
     container = _create(engine, "true", name="gone")
     container.remove()
