@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support.engines import BUSYBOX, close_engine, in_processes, run
+from tests.support.engines import BUSYBOX, close_engine, collect, in_processes, run
 from tests.support.family import Family, is_dead, look_at, settle
 from tests.support.session import EngineRoot
 from toolkit.core.errors import ConflictError, EngineError, NotFoundError, StartError
@@ -247,6 +247,26 @@ def test_zygote_that_was_killed_is_replaced(engine: Engine, family: Family) -> N
     assert run(engine, "true").code == 0
     os.kill(family.zygote(), signal.SIGKILL)
     assert run(engine, "true").code == 0
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("userns_mode", ["", "private"])
+def test_zygote_that_was_killed_is_replaced_while_a_container_runs(
+    engine: Engine, family: Family, userns_mode: str
+) -> None:
+    container = _create(engine, "sleep", "60", userns_mode=userns_mode)
+    container.start()
+    attachment = container.exec(ExecOptions(("sleep", "60")))
+    zygote = family.zygote()
+    os.kill(zygote, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while not is_dead(zygote) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with attachment:
+        # A listening socket that somebody has kept would take these connections, and nobody answer.
+        assert collect(container.exec(ExecOptions(("true",)))).code == 0
+        assert run(engine, "true").code == 0
+    assert container.status == RUNNING
 
 
 def test_start_that_meets_a_dying_zygote_is_made_again(

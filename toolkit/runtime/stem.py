@@ -30,6 +30,7 @@ def keep_ready(listener: socket.socket, token: int, zygote_lives: int) -> NoRetu
     if pid == 0:
         ours.close()
         _work(socket.socket(fileno=theirs.detach()), listener, token, zygote_lives, (before_ns, between_ns))
+    listener.close()  # a monitor outlives its zygote: clients must be refused then, not left waiting for an answer
     if ours.fileno() != monitor.CHANNEL_FD:
         os.dup2(ours.fileno(), monitor.CHANNEL_FD, inheritable=False)
     os.closerange(monitor.CHANNEL_FD + 1, monitor.CHANNEL_FD + 16)
