@@ -15,8 +15,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from tests.bench.ground import enter_own_mounts
+from toolkit.linux import capability
 from toolkit.linux.cgroup import detect
+from toolkit.linux.libc import MACHINE
 from toolkit.linux.mount import mount
+from toolkit.linux.seccomp.profile import default_profile
 
 
 class Bundle(NamedTuple):
@@ -25,23 +28,24 @@ class Bundle(NamedTuple):
     path: str
 
 
-def make_bundle(directory: str, layers: list[str]) -> Bundle:
-    """Make a bundle whose root is the same overlay of the same layers that our container has.
+def make_bundle(directory: str, layers: list[str], config_path: str) -> Bundle:
+    """Make a bundle of the config that our engine has made, with docker's default filter as crun and runc take it.
 
-    The overlay is mounted once, before anything is timed: crun and runc do not
-    make one for each container, we do.
+    The overlay of the same layers is mounted once, before anything is timed:
+    crun and runc do not make one for each container, we do.
     """
     for name in ("upper", "work", "rootfs"):
         os.makedirs(f"{directory}/{name}")
     data = f"lowerdir={':'.join(reversed(layers))},upperdir={directory}/upper,workdir={directory}/work"
     mount("overlay", f"{directory}/rootfs", "overlay", 0, data)
-    subprocess.run(["runc", "spec", "-b", directory], check=True)
-    path = f"{directory}/config.json"
-    with open(path) as file:
+    with open(config_path) as file:
         config = json.load(file)
-    config["process"].update(terminal=False, args=["/bin/true"])
-    config["root"]["readonly"] = False
-    with open(path, "w") as file:
+    kept = capability.parse(config["process"]["capabilities"]["bounding"])
+    config["ociVersion"] = "1.0.2"  # Debian's crun and runc are older than ours
+    config["root"]["path"] = "rootfs"
+    config["linux"]["seccomp"] = default_profile(kept, MACHINE)
+    config["linux"]["cgroupsPath"] = "/container-toolkit/bench"
+    with open(f"{directory}/config.json", "w") as file:
         json.dump(config, file)
     return Bundle(directory)
 

@@ -29,7 +29,10 @@ def run_once(engine: Engine, image: str) -> None:
 def warm(engine: Engine, image: str, directory: str, rounds: int) -> Iterator[Figure]:
     """Compare with `crun run` and `runc run` on an equal bundle."""
     layers = [engine.images.layer_path(diff_id) for diff_id in engine.images.get(image).diff_ids]
-    bundle = make_bundle(f"{directory}/bundle", layers)
+    model = engine.containers.create(ContainerOptions(image=image, command=("/bin/true",), network="none"))
+    model.start()
+    model.wait()
+    bundle = make_bundle(f"{directory}/bundle", layers, f"{engine.paths.container(model.id)}/config.json")
     peers = [Runner(program, bundle) for program in ("crun", "runc")]
     try:
         contenders = {"ours": timed(lambda: run_once(engine, image)), **{peer.program: peer.run for peer in peers}}
@@ -37,6 +40,7 @@ def warm(engine: Engine, image: str, directory: str, rounds: int) -> Iterator[Fi
     finally:
         for peer in peers:
             peer.close()
+        model.remove()
     ratio = times.ratio("ours", "crun")
     what = "run + wait + remove of /bin/true, warm"
     yield Figure("start", what, times.median_s("ours") * 1e3, "ms", ratio=ratio, ratio_target=WARM_RATIO)

@@ -94,9 +94,9 @@ class Cgroups:
         """Make the parents of the container's groups, and have them hand their controllers down."""
         self._hierarchy.make_parents(self.name(ident), resources)
 
-    def kill_file(self, ident: str) -> str:
-        """Return the container's cgroup.kill, or "" where this kernel has none."""
-        return f"{self._hierarchy.v2}{self.name(ident)}/cgroup.kill" if self._hierarchy.v2 else ""
+    def holder(self, ident: str) -> str:
+        """Return the container's directory in which all its processes can be killed: v2's, or the v1 freezer's."""
+        return self._hierarchy.holder(self.name(ident))
 
     def oom_file(self, ident: str) -> str:
         """Return where out-of-memory kills are counted, or ""."""

@@ -115,7 +115,7 @@ class Launcher:
             log=paths.log(container.id),
             exit_file=paths.exit_file(container.id),
             cgroups=self._engine.cgroups.directories(container.id, oci.resources(options)),
-            kill_file=self._engine.cgroups.kill_file(container.id),
+            holder=self._engine.cgroups.holder(container.id),
             oom_file=self._engine.cgroups.oom_file(container.id),
             trace=trace,
             gated=gated,

@@ -9,6 +9,7 @@ import time
 
 from toolkit.core import clock
 from toolkit.core.errors import AbortedError, EngineError, StartError, StorageFullError
+from toolkit.linux.cgroup import members
 from toolkit.runtime import channel, frames
 from toolkit.runtime.meeting import ATTACH_SOCKET, CLAIM_FILE, STATUS_FILE, ExitRecord
 from toolkit.runtime.request import Request
@@ -90,13 +91,9 @@ def remove_cgroups(request: Request) -> None:
     """Remove the container's groups; what its init left running in them goes first."""
     if not request.cgroups:
         return
-    if request.kill_file:
-        try:
-            with open(request.kill_file, "w") as kill:
-                kill.write("1")
-        except OSError as exc:
-            if exc.errno not in (errno.ENOENT, errno.ENODEV):
-                raise
+    if request.holder and os.path.isdir(request.holder):
+        is_v1 = not os.path.exists(f"{request.holder}/cgroup.freeze")
+        members.kill(request.holder, request.holder if is_v1 else "")
     for directory in request.cgroups:
         _remove_cgroup(directory)
 

@@ -24,8 +24,8 @@ class Request(NamedTuple):
     """Path for the exit record; empty: none is kept."""
     cgroups: tuple[str, ...] = ()
     """The container's cgroup directories, removed at its end."""
-    kill_file: str = ""
-    """cgroup.kill of the container, where this kernel has it."""
+    holder: str = ""
+    """Which of them can freeze and kill what is in it; empty: none."""
     oom_file: str = ""
     """Where the kernel counts out-of-memory kills of the container's cgroup."""
     trace: bool = False

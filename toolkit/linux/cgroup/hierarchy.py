@@ -2,8 +2,10 @@
 
 One class serves v1, v2 and hybrid hosts, since each controller is looked up on
 its own: it is in the v1 hierarchy that mounts it, else in the v2 one that lists
-it.  In hybrid the v2 directory is made as well, without controllers, because
-cgroup.kill, cgroup.freeze, PSI and CPU time work there.
+it.  In hybrid no v2 directory is made unless a limit needs one, although
+cgroup.kill, cgroup.freeze and PSI would work there: to move a process into it
+takes 5 to 12 ms (cgroup_threadgroup_rwsem, a grace period of all CPUs), where
+"0" into v1's `tasks` takes 0.03, and freezer and cpuacct do most of the same.
 """
 
 import os
@@ -52,6 +54,11 @@ class Hierarchy(NamedTuple):
             return "hybrid" if self.v2 else "v1"
         return "v2" if self.v2 else "none"
 
+    @property
+    def is_held_by_v2(self) -> bool:
+        """Whether groups are frozen, killed and timed in v2; else it is done with v1's freezer and cpuacct."""
+        return bool(self.v2) and "freezer" not in self.v1
+
     def controllers(self) -> frozenset[str]:
         """Return the controllers that can be used here, by their own names ("io" is v2's "blkio")."""
         return self.v2_controllers | {name for name in self.v1 if not name.startswith("name=")}
@@ -96,9 +103,9 @@ class Hierarchy(NamedTuple):
         wanted = dict.fromkeys((*accounted, *limited))
         for controller in ("devices", "name=systemd" if self.has_systemd else "devices"):
             wanted[controller] = None
-        if self.v2:
+        if self.is_held_by_v2 or (resources or {}).get("unified"):
             wanted[UNIFIED] = None
-        else:
+        if not self.is_held_by_v2:
             wanted["freezer"] = wanted["cpuacct"] = None
         return tuple(controller for controller in wanted if self.mount_of(controller) is not None)
 
@@ -326,7 +333,7 @@ class Hierarchy(NamedTuple):
 
     def _member_directory(self, name: str) -> str | None:
         checked = _checked(name)
-        for controller in (UNIFIED, "pids", "memory", "freezer", "devices", *self.v1):
+        for controller in (UNIFIED if self.is_held_by_v2 else "freezer", "pids", "memory", "devices", *self.v1):
             mount = self.mount_of(controller)
             if mount and os.path.isdir(mount + checked):
                 return mount + checked
@@ -339,22 +346,26 @@ class Hierarchy(NamedTuple):
             UnsupportedError: neither v2 nor the v1 freezer is here.
             TimeoutError: a process in an uninterruptible call did not stop in time; the group is thawed.
         """
-        members.freeze(self._freezer(name), is_v2=bool(self.v2), timeout_s=timeout_s)
+        members.freeze(self._freezer(name), is_v2=self.is_held_by_v2, timeout_s=timeout_s)
 
     def thaw(self, name: str) -> None:
         """Let every process of the group go on."""
-        members.thaw(self._freezer(name), is_v2=bool(self.v2), timeout_s=_SETTLE_TIMEOUT_S)
+        members.thaw(self._freezer(name), is_v2=self.is_held_by_v2, timeout_s=_SETTLE_TIMEOUT_S)
 
     def is_frozen(self, name: str) -> bool:
         """Return whether every process of the group has stopped."""
-        return members.is_frozen(self._freezer(name), is_v2=bool(self.v2))
+        return members.is_frozen(self._freezer(name), is_v2=self.is_held_by_v2)
+
+    def holder(self, name: str) -> str:
+        """Return the directory in which the group is frozen and killed; empty where nothing can do that."""
+        return self._freezer(name) if self.is_held_by_v2 or "freezer" in self.v1 else ""
 
     def _freezer(self, name: str) -> str:
-        return self.path(name, UNIFIED if self.v2 else "freezer")
+        return self.path(name, UNIFIED if self.is_held_by_v2 else "freezer")
 
     def kill_all(self, name: str) -> None:
         """Send SIGKILL to every process of the group, those that it is forking included."""
-        members.kill(self._freezer(name), "" if self.v2 else self._freezer(name))
+        members.kill(self._freezer(name), "" if self.is_held_by_v2 else self._freezer(name))
 
     def remove(self, name: str, *, timeout_s: float = _REMOVE_TIMEOUT_S) -> None:
         """Remove the group and all groups below it from every hierarchy; one that is gone is fine.
