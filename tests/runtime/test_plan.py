@@ -57,7 +57,8 @@ def test_process_is_born_in_its_pid_namespace_and_takes_the_others() -> None:
     config["linux"]["namespaces"].append({"type": "uts"})
     made = plan(config)
     assert made[0] == steps.NewProcess(CLONE_NEWPID)
-    assert made[1] == steps.Unshare(CLONE_NEWNS | CLONE_NEWUTS)
+    assert made[1] == steps.Unshare(CLONE_NEWUTS)
+    assert made[2] == steps.Unshare(CLONE_NEWNS)
 
 
 def test_limits_stand_before_the_process_is_under_them() -> None:

@@ -101,7 +101,31 @@ def make_directories(root_fd: int, path: str, mode: int = 0o755) -> int:
     except OSError as exc:
         if exc.errno != errno.ENOENT:
             raise
-    return open_in_root(root_fd, _make_way(root_fd, path, mode), os.O_PATH | os.O_DIRECTORY)
+    made = _make_last(root_fd, path, mode)
+    return open_in_root(root_fd, made or _make_way(root_fd, path, mode), os.O_PATH | os.O_DIRECTORY)
+
+
+def _make_last(root_fd: int, path: str, mode: int) -> str:
+    """Make the last component alone, which is all that is missing most times; return "" where more is."""
+    parent, _, name = path.rstrip("/").rpartition("/")
+    if name in ("", ".", ".."):
+        return ""
+    try:
+        parent_fd = open_in_root(root_fd, parent, os.O_PATH | os.O_DIRECTORY)
+    except OSError as exc:
+        if exc.errno == errno.ENOENT:
+            return ""
+        raise
+    try:
+        with span("file.mkdir", f"mkdirat({parent_fd}, {quoted(name)}, 0{mode:o})"):
+            os.mkdir(name, mode, dir_fd=parent_fd)
+    except OSError as exc:
+        if exc.errno == errno.EEXIST:  # a symlink to something that does not exist
+            return ""
+        raise
+    finally:
+        os.close(parent_fd)
+    return path
 
 
 def make_file(root_fd: int, path: str, mode: int = 0o644) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 
 from toolkit.core.errors import EngineError, StartError
 from toolkit.linux import lock
-from toolkit.linux.namespace import CLONE_NEWPID
 from toolkit.runtime import channel, frames
 from toolkit.runtime.meeting import ATTACH_SOCKET, LISTENER_FD
 from toolkit.trace import Event
@@ -224,9 +223,10 @@ class Zygote:
 def _is_for_reserve(plan: "tuple[Step, ...]") -> bool:
     """Tell whether the process that a zygote keeps ready is the one that this plan begins with."""
     from toolkit.runtime import steps
+    from toolkit.runtime.steps.namespaces import RESERVE_STEPS
 
-    is_ready = plan[:1] == (steps.NewProcess(CLONE_NEWPID),)
-    return is_ready and all(steps.about(step).actor == steps.INIT for step in plan[1:])
+    done = len(RESERVE_STEPS)
+    return plan[:done] == RESERVE_STEPS and all(steps.about(step).actor == steps.INIT for step in plan[done:])
 
 
 def _connect_in(directory: str, name: str) -> socket.socket:

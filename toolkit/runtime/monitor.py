@@ -146,27 +146,33 @@ def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int) -> None:
         relay.set_stdin(handed.stdin_fd)
     if handed.listener_fd >= 0:
         relay.listen(socket.socket(fileno=handed.listener_fd))
+    asker: Peer | None = None
     if handed.stays_attached:
-        connection = socket.socket(fileno=handed.connection_fd)
-        relay.add_peer(Peer(connection, output=True, stdin=handed.takes_stdin))
+        asker = Peer(socket.socket(fileno=handed.connection_fd), output=True, stdin=handed.takes_stdin)
+        relay.add_peer(asker)
     else:
         os.close(handed.connection_fd)
     relay.run(pidfd)
-    _finish(relay, handed, pid)
+    _finish(relay, handed, pid, asker)
 
 
-def _finish(relay: Relay, handed: Handover, pid: int) -> None:
-    """Record how the container ended, clear up after it, tell those who are attached."""
+def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None) -> None:
+    """Record how the container ended, clear up after it, tell those who are attached.
+
+    A container of --rm whose asker is still there is left to it: it removes
+    all at once, and is warm.  Should it be killed before, the next command does.
+    """
     request = Request.from_json(json.loads(handed.request))
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     oom_killed = remains.was_oom_killed(request)
     how = ExitRecord(code if code >= 0 else 128 - code, oom_killed, handed.started_at, clock.now())
     remains.record(request, how)
-    remains.remove_cgroups(request)
     relay.close_log()
-    remains.leave_run_dir(request)
+    if not (request.successor and relay.is_attached(asker)):
+        remains.remove_cgroups(request)
+        remains.leave_run_dir(request)
     if handed.lock_fd >= 0:
         os.close(handed.lock_fd)  # all is done: what is left of a --rm container is for whoever takes the lock
     relay.say_goodbye(frames.control({"event": "exited"} | how._asdict()))
-    if request.successor and not relay.has_peers:
+    if request.successor and not relay.is_attached(asker):
         os.execv(request.successor[0], request.successor)  # noqa: S606 - the engine's own command

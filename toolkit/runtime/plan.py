@@ -5,7 +5,8 @@ this host (its cgroup directories, its compiled seccomp filter) is an argument,
 so a plan for another machine can be made, printed and tested anywhere.
 
 The order is that of runc and crun, and each "before" has a reason:
-cgroups before anything else; cgroup namespace after joining them;
+what the process in reserve has done already comes first; cgroups before the
+program's own mounts; cgroup namespace after joining them;
 propagation before the first mount; all mounts before pivot_root, while the
 host's paths can still be seen; the terminal before pivot_root, for its bind
 onto /dev/console; seccomp before the capabilities go unless no_new_privs
@@ -185,14 +186,18 @@ def _begin(config: "spec.Config", cgroup: Cgroup, wanted: dict[str, str]) -> "It
     """Make a process in a new pid namespace; the rest it does itself."""
     yield from _before_birth(config, wanted)
     yield steps.NewProcess(namespace.CLONE_NEWPID if wanted.get("pid") == "" else 0)
+    flags = sum(namespace.KINDS[kind] for kind in ("net", "ipc", "uts") if wanted.get(kind) == "")
+    if flags:
+        yield steps.Unshare(flags)
+    if wanted.get("net") == "":
+        yield steps.LoopbackUp()
     if cgroup.directories:
         yield steps.CreateCgroup(cgroup.directories, cgroup.writes)
         if cgroup.device_program[1]:
             yield steps.LimitDevices(*cgroup.device_program)
         yield steps.JoinCgroup(cgroup.join_files)
-    flags = sum(namespace.KINDS[kind] for kind in ("mnt", "net", "ipc", "uts") if wanted.get(kind) == "")
-    if flags:
-        yield steps.Unshare(flags)
+    if wanted.get("mnt") == "":
+        yield steps.Unshare(namespace.CLONE_NEWNS)
 
 
 def _begin_in_user_namespace(
@@ -278,7 +283,7 @@ def _enter(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
             yield steps.JoinNamespace(kind, wanted[kind])
     if wanted.get("cgroup") == "":
         yield steps.UnshareCgroup()
-    if wanted.get("net") == "":
+    if wanted.get("net") == "" and wanted.get("user") == "":
         yield steps.LoopbackUp()
 
 

@@ -105,10 +105,9 @@ class Relay:
         self._peers[peer.fd] = peer
         self._poll.register(peer.fd, select.POLLIN)
 
-    @property
-    def has_peers(self) -> bool:
-        """Whether anyone is attached."""
-        return bool(self._peers)
+    def is_attached(self, peer: Peer | None) -> bool:
+        """Tell whether `peer` is still there."""
+        return peer is not None and self._peers.get(peer.fd) is peer
 
     def run(self, pidfd: int) -> None:
         """Carry bytes until the process behind `pidfd` has ended and its output is read."""

@@ -33,7 +33,7 @@ class Request(NamedTuple):
     foreground: bool = False
     """Whoever asks is also attached; it is the only one until it has left."""
     uses_reserve: bool = False
-    """The process that is kept in reserve, born in a new pid namespace, will do: step 0 is done then."""
+    """The process that is kept in reserve, born in a new pid namespace, will do: the first steps are done then."""
     successor: tuple[str, ...] = ()
     """A command that the monitor becomes at the end if nobody is attached then (removal of --rm)."""
 

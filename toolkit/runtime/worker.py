@@ -13,24 +13,30 @@ import socket
 import time
 from typing import NoReturn
 
-from toolkit.core.errors import SyscallError
+from toolkit.core.errors import EngineError, SyscallError
 from toolkit.linux import file, process, procfs, rooted
 from toolkit.linux.namespace import CLONE_NEWNS, CLONE_NEWPID, unshare
 from toolkit.runtime import channel, frames, handover, remains, steps
-from toolkit.runtime.context import Context
+from toolkit.runtime.context import NO_STDIO, Context
 from toolkit.runtime.perform import Watcher, be_init
 from toolkit.runtime.request import Request
-from toolkit.runtime.steps.namespaces import RESERVE_CALLS
-from toolkit.trace import Event, Recorder
+from toolkit.runtime.steps.namespaces import RESERVE_CALLS, RESERVE_STEPS
+from toolkit.trace import Event, Recorder, recording
 from toolkit.trace.recorder import set_current
 
 
 class ToMonitor:
     """The worker's reports: they go to the monitor, whose child it is."""
 
-    def __init__(self, monitor: socket.socket, connection: socket.socket, lock_fd: int, request: bytes) -> None:
+    def __init__(self, monitor: socket.socket) -> None:
         self._monitor = monitor
         self._is_traced = False
+        self._connection_fd = -1
+        self._lock_fd = -1
+        self._request = b""
+
+    def take(self, connection: socket.socket, lock_fd: int, request: bytes) -> None:
+        """Note what this is all for."""
         self._connection_fd = connection.fileno()
         self._lock_fd = lock_fd
         self._request = request
@@ -80,15 +86,21 @@ def work(
     born_ns = time.monotonic_ns()
     process.set_parent_death_signal(signal.SIGKILL)
     rehearse()
+    reports = ToMonitor(monitor)
+    context = Context(steps.INIT, reports, NO_STDIO)
+    early, obstacle = _begin_early(context)
     connection, lock_fd, content = _await_request(listener, token, zygote_lives)
     request = Request.from_json(json.loads(content))
-    reports = ToMonitor(monitor, connection, lock_fd, content)
+    reports.take(connection, lock_fd, content)
     if not request.uses_reserve:
         handover.send(monitor, handover.OUTSIDE, content, reports.fds)
         os._exit(0)
+    if obstacle is not None:
+        reports.failed(channel.failure(obstacle, 1))
+        os._exit(1)
     pid = int(os.readlink("/proc/self"))
     try:
-        made, stdio = handover.prepare(request, content, connection, lock_fd)
+        made, context.stdio = handover.prepare(request, content, connection, lock_fd)
         made.write_status(pid)
     except OSError as exc:
         reports.failed(channel.failure(remains.explained(exc), -1))
@@ -101,12 +113,12 @@ def work(
     reports.hand_over()
     if request.trace:
         reports.trace()
-        _record_birth(pid, (*birth_ns, born_ns))
+        _record_early(pid, (*birth_ns, born_ns), early)
     plan_frame = frames.read_exactly_one(connection)
     if plan_frame is None:
         os._exit(1)
     plan = steps.from_json(json.loads(plan_frame[1])["plan"])
-    be_init(plan, 1, Context(steps.INIT, reports, stdio), Watcher(connection, is_gated=False))
+    be_init(plan, len(RESERVE_STEPS), context, Watcher(connection, is_gated=False))
 
 
 def refuse(listener: socket.socket, token: int, zygote_lives: int) -> NoReturn:
@@ -138,17 +150,33 @@ def _await_request(listener: socket.socket, token: int, zygote_lives: int) -> tu
     return connection, lock_fd, received[1]
 
 
-def _record_birth(pid: int, moments_ns: tuple[int, int, int]) -> None:
-    """Begin the record with the calls that made this process, before anyone asked for it."""
+def _begin_early(context: Context) -> tuple[list[Event], EngineError | None]:
+    """Do the steps that nearly every plan begins with, before anyone asks; return their events.
+
+    What goes wrong is kept for whoever asks.
+    """
+    with recording(Recorder(steps.INIT)) as recorder:
+        try:
+            for index, step in enumerate(RESERVE_STEPS[1:], 1):
+                recorder.step = index
+                step.apply(context)
+        except EngineError as exc:
+            return recorder.events, exc
+    return recorder.events, None
+
+
+def _record_early(pid: int, moments_ns: tuple[int, int, int], early: list[Event]) -> None:
+    """Begin the record with what was done before anyone asked for it: this process was made, then `early`."""
     before, between, born = moments_ns
     monitor = procfs.parent("self")
-    unshare, fork = RESERVE_CALLS
-    calls = ((unshare, 0, before, between), (fork, pid, between, born))
+    unshared, fork = RESERVE_CALLS
+    calls = ((unshared, 0, before, between), (fork, pid, between, born))
     recorder = Recorder(steps.INIT)
-    recorder.events = [
+    birth = [
         Event("namespace.clone", call, result, "", start, end - start, monitor, steps.OUTSIDE, 0)
         for call, result, start, end in calls
     ]
+    recorder.events = birth + early
     set_current(recorder)
 
 
