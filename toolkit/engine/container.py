@@ -154,9 +154,9 @@ class Container:
 
     # Its life
 
-    def plan(self) -> "tuple[Step, ...]":
-        """Return the steps that `start` would carry out now."""
-        return self._engine.launcher.plan(self)
+    def plan(self, *, gated: bool = False) -> "tuple[Step, ...]":
+        """Return the steps that `start` would carry out now; `gated`: with a gate between them."""
+        return self._engine.launcher.plan(self, gated=gated)
 
     def start(
         self,

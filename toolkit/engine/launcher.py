@@ -41,10 +41,10 @@ class Launcher:
         self._engine = engine
         self.zygote = Zygote(engine.paths.run)
 
-    def plan(self, container: "Container", *, console_size: tuple[int, int] | None = None) -> "tuple[Step, ...]":
-        """Return the steps of a start, without doing any of them."""
+    def plan(self, container: "Container", *, gated: bool = False) -> "tuple[Step, ...]":
+        """Return the steps of a start, without doing any of them; with `gated`, of one that stops between them."""
         root = self._root_filesystem(container, volatile=container.options.auto_remove)
-        return self._plan(container, self._config(container, root, console_size), root)
+        return self._plan(container, self._config(container, root, None), root, gated=gated)
 
     def start(
         self,
@@ -105,7 +105,7 @@ class Launcher:
         self._engine.cgroups.prepare(container.id, oci.resources(options))
         config = self._config(container, root, console_size)
         self._write_files(container, directory, config)
-        plan = self._plan(container, config, root)
+        plan = self._plan(container, config, root, gated=gated)
         request = Request(
             id=container.id,
             tty=options.tty,
@@ -173,9 +173,11 @@ class Launcher:
             return socket.gethostname()
         return container.short_id
 
-    def _plan(self, container: "Container", config: Config, root: "RootFilesystem") -> "tuple[Step, ...]":
+    def _plan(
+        self, container: "Container", config: Config, root: "RootFilesystem", *, gated: bool
+    ) -> "tuple[Step, ...]":
         engine, options = self._engine, container.options
-        return planner.plan(
+        plan = planner.plan(
             config,
             overlay=planner.OverlayRoot(
                 root.lower, root.upper, root.work, root.options, engine.paths.rootfs, engine.paths.root
@@ -183,6 +185,7 @@ class Launcher:
             cgroup=engine.cgroups.place(container.id, oci.resources(options)),
             seccomp=engine.seccomp_filter(options, config["process"]),
         )
+        return planner.without_reserve(plan) if gated else plan
 
     def _write_files(self, container: "Container", directory: str, config: Config) -> None:
         """Write the files that are bound over the image's, and the bundle's config."""

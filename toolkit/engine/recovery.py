@@ -97,10 +97,8 @@ class Recovery:
             if fd >= 0:
                 os.close(fd)
                 self.recover(ident)
-            elif os.path.exists(claim_file):
-                break
             else:
-                time.sleep(_PAUSE_S)  # somebody is just looking whether it is a wreck
+                time.sleep(_PAUSE_S)  # somebody looks whether it is a wreck, or has just been killed
         message = f"container {name} is being started or removed by someone else"
         raise ConflictError(message, hint="try again")
 

@@ -223,10 +223,8 @@ class Zygote:
 def _is_for_reserve(plan: "tuple[Step, ...]") -> bool:
     """Tell whether the process that a zygote keeps ready is the one that this plan begins with."""
     from toolkit.runtime import steps
-    from toolkit.runtime.steps.namespaces import RESERVE_STEPS
 
-    done = len(RESERVE_STEPS)
-    return plan[:done] == RESERVE_STEPS and all(steps.about(step).actor == steps.INIT for step in plan[done:])
+    return plan[: len(steps.RESERVE_STEPS)] == steps.RESERVE_STEPS
 
 
 def _connect_in(directory: str, name: str) -> socket.socket:

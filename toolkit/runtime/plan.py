@@ -149,7 +149,22 @@ def plan(
     Raises:
         InvalidError: the config asks for something that cannot be planned.
     """
-    return tuple(_steps(config, overlay, cgroup, seccomp))
+    return _with_reserve(tuple(_steps(config, overlay, cgroup, seccomp)))
+
+
+def _with_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
+    """Use the process that a zygote keeps ready, where the plan begins as it has begun and nobody is needed outside."""
+    done = len(steps.RESERVE_STEPS)
+    begins_so = made[:done] == without_reserve(steps.RESERVE_STEPS)
+    if begins_so and all(steps.about(step).actor == steps.INIT for step in made[done:]):
+        return steps.RESERVE_STEPS + made[done:]
+    return made
+
+
+def without_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
+    """Return the same plan for whoever wants to see each step done: the first process is made when it is its turn."""
+    first, *rest = made
+    return (first._replace(in_reserve=False), *rest) if isinstance(first, steps.NewProcess) else made
 
 
 def _steps(

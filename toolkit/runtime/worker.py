@@ -20,7 +20,8 @@ from toolkit.runtime import channel, frames, handover, remains, steps
 from toolkit.runtime.context import NO_STDIO, Context
 from toolkit.runtime.perform import Watcher, be_init
 from toolkit.runtime.request import Request
-from toolkit.runtime.steps.namespaces import RESERVE_CALLS, RESERVE_STEPS
+from toolkit.runtime.steps import RESERVE_STEPS
+from toolkit.runtime.steps.namespaces import RESERVE_CALLS
 from toolkit.trace import Event, Recorder, recording
 from toolkit.trace.recorder import set_current
 

@@ -23,7 +23,7 @@ def step_run(session: Session, parsed: Parsed) -> Outcome:
     """Make a container, asking before each step; then stay with it as `run` does."""
     options = container_options(parsed)
     container = create_container(session, parsed, options)
-    walk = _Walk(session, container.plan())
+    walk = _Walk(session, container.plan(gated=True))
     size = console_size(session) if options.tty else None
     try:
         attachment = container.start(attach=True, trace=True, gate=walk.ask, console_size=size)

@@ -4,6 +4,7 @@ from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, from_j
 from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices
 from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, SetOomScore, SetRlimits, SetUser
 from toolkit.runtime.steps.namespaces import (
+    RESERVE_STEPS,
     BecomeNamespaceRoot,
     EnterNamespaces,
     EnterPidNamespace,
@@ -43,6 +44,7 @@ from toolkit.runtime.steps.security import BoundCapabilities, LoadSeccomp, SetCa
 __all__ = [
     "INIT",
     "OUTSIDE",
+    "RESERVE_STEPS",
     "About",
     "AttachRoot",
     "BecomeNamespaceRoot",

@@ -31,9 +31,11 @@ class NewProcess(NamedTuple):
 
     flags: int
     """CLONE_NEW*: the namespaces that it is born in."""
+    in_reserve: bool = False
+    """It is the one that a zygote keeps ready."""
 
     def calls(self) -> tuple[str, ...]:
-        if self.flags == namespace.CLONE_NEWPID:
+        if self.in_reserve:
             return RESERVE_CALLS
         return (namespace.clone3_text(self.flags | namespace.CLONE_PARENT),)
 
@@ -286,7 +288,7 @@ class LoopbackUp(NamedTuple):
 
 
 RESERVE_STEPS: "tuple[Step, ...]" = (
-    NewProcess(namespace.CLONE_NEWPID),
+    NewProcess(namespace.CLONE_NEWPID, in_reserve=True),
     Unshare(namespace.CLONE_NEWUTS | namespace.CLONE_NEWIPC | namespace.CLONE_NEWNET),
     LoopbackUp(),
 )
