@@ -39,8 +39,9 @@ def test_no_mount_of_the_host_is_left_below_the_root(engine: Engine) -> None:
 def test_without_pivot_root_the_host_would_still_be_there(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = engine.launcher._plan
 
-    def without(*args: object) -> object:
-        return tuple(step for step in plan(*args) if not isinstance(step, PivotRoot))  # type: ignore[arg-type]
+    def without(*args: object, gated: bool) -> object:
+        made = plan(*args, gated=gated)  # type: ignore[arg-type]
+        return tuple(step for step in made if not isinstance(step, PivotRoot))
 
     monkeypatch.setattr(engine.launcher, "_plan", without)
     host = run(engine, "/bin/cat", "/proc/self/mountinfo", security_opt=("seccomp=unconfined",)).out
