@@ -121,6 +121,8 @@ def name() -> Iterator[str]:
     detect().remove(parent)
 
 
+IN_V2: Resources = {"unified": {"cgroup.max.depth": "1"}}
+"""Has a v2 group made on a hybrid host, too."""
 OPEN_NULL_ONLY: Resources = {"devices": [DENY_ALL, *MKNOD, NULL]}
 
 
@@ -144,7 +146,7 @@ def test_a_created_group_opens_only_what_is_allowed(name: str) -> None:
 def test_v2_program_opens_only_what_is_allowed(name: str) -> None:
     """On a hybrid host too: the program belongs to the v2 directory, whatever v1 says."""
     hierarchy = detect()
-    hierarchy.create(name)
+    hierarchy.create(name, IN_V2)
     attach_device_program(hierarchy.path(name), devices.program(OPEN_NULL_ONLY["devices"]))
     assert try_devices(name) == ["0", "0", "EPERM", "EPERM"]
 
@@ -152,7 +154,7 @@ def test_v2_program_opens_only_what_is_allowed(name: str) -> None:
 @pytest.mark.needs("root", "cgroup2:any", "bpf")
 def test_v2_program_tells_reading_from_writing(name: str) -> None:
     hierarchy = detect()
-    hierarchy.create(name)
+    hierarchy.create(name, IN_V2)
     rules = [DENY_ALL, *(Device(allow=True, type="c", major=1, minor=minor, access="r") for minor in (3, 5))]
     attach_device_program(hierarchy.path(name), devices.program(rules))
     assert try_devices(name) == ["0", "EPERM", "0", "EPERM"]

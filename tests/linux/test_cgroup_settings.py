@@ -201,7 +201,8 @@ def test_missing_controller_is_named_with_its_cure() -> None:
 
 def test_only_what_is_needed_is_made() -> None:
     assert V1.needed() == ("memory", "pids", "blkio", "devices", "freezer")
-    assert HYBRID.needed({"cpu": {"quota": 5}}, accounted=("memory",)) == ("memory", "cpu", "devices", "")
+    assert HYBRID.needed({"cpu": {"quota": 5}}, accounted=("memory",)) == ("memory", "cpu", "devices", "freezer")
+    assert HYBRID.needed({"unified": {"cgroup.max.depth": "1"}}, accounted=()) == ("devices", "", "freezer")
     assert V2.directories("/a/b", {"cpu": {"quota": 5}}) == ["/c/a/b"]
 
 
