@@ -32,7 +32,7 @@ class Containers:
         """Store a new container; nothing of it exists outside the state yet.
 
         Raises:
-            NotFoundError: the image is not here.
+            NotFoundError: the image is not here, or not for the platform that was asked for.
             ConflictError: the name is taken.
             InvalidError: an option that means nothing.
         """
@@ -44,6 +44,8 @@ class Containers:
         images.get(options.image)  # makes the image `lab` where it is not here yet
         with images.store.holding():
             image = images.get(options.image)
+            if options.platform:
+                _refuse_other_platform(options, image)
             command(options, image.config)  # refuses a container that has nothing to run
             return self._insert(ids.new_id(), name, _document(options, image))
 
@@ -157,3 +159,14 @@ def _document(options: "ContainerOptions", image: "ImageRecord") -> dict[str, An
         "image_config": image.config,
         "diff_ids": list(image.diff_ids),
     }
+
+
+def _refuse_other_platform(options: "ContainerOptions", image: "ImageRecord") -> None:
+    """Raise NotFoundError where the image that is here was built for another platform."""
+    from toolkit.image.platform import normalize, parse_platform
+
+    wanted = parse_platform(options.platform)
+    found = normalize(image.os, image.architecture, image.variant)
+    if wanted[:2] != found[:2] or (wanted.variant and wanted.variant != found.variant):
+        message = f"image {options.image} is here for {found}, not for {wanted}"
+        raise NotFoundError(message, hint=f"container pull --platform {options.platform} {options.image} may find it")
