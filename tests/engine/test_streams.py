@@ -270,7 +270,9 @@ def test_shell_has_job_control(engine: Engine) -> None:
     time.sleep(0.3)
     attachment.write_stdin(b"\x1a")  # Ctrl-Z
     _until(attachment, b"Stopped")
-    attachment.write_stdin(b"kill -9 %1\n\n")
+    attachment.write_stdin(
+        b"kill -9 %1; sleep 0.5\n\n"
+    )  # a shell tells of a job at its next prompt, if it knows by then
     _until(attachment, b"Killed")
     attachment.write_stdin(b"exit 4\n")
     assert collect(attachment).code == 4
