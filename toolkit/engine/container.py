@@ -29,7 +29,6 @@ CREATED = "created"
 RUNNING = "running"
 EXITED = "exited"
 _STOP_TIMEOUT_S = 10
-_KILLED = 128 + signal.SIGKILL
 _POLL_S = 0.01
 _RETRY_PAUSES_S = (0.02, 0.2)
 

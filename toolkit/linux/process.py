@@ -16,7 +16,6 @@ _setdomainname = function("setdomainname", c_char_p, c_size_t)
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
-PR_SET_CHILD_SUBREAPER = 36
 CLOSE_RANGE_CLOEXEC = 0x4
 
 RLIMITS = {
@@ -93,12 +92,6 @@ def set_parent_death_signal(number: int) -> None:
     name = signal.Signals(number).name if number else "0"
     with span("process.prctl", f"prctl(PR_SET_PDEATHSIG, {name})"):
         _prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
-
-
-def set_child_subreaper() -> None:
-    """Make this process the new parent of its descendants' orphans."""
-    with span("process.prctl", "prctl(PR_SET_CHILD_SUBREAPER, 1)"):
-        _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def set_name(name: str) -> None:

@@ -20,7 +20,7 @@ from typing import NoReturn
 from toolkit.core.errors import EngineError, StartError
 from toolkit.linux import process
 from toolkit.runtime import channel, frames, handover, remains, steps
-from toolkit.runtime.context import NO_STDIO, Context
+from toolkit.runtime.context import Context
 from toolkit.runtime.perform import Watcher, carry_out
 from toolkit.runtime.request import Request
 from toolkit.trace import Event, Recorder
@@ -147,11 +147,5 @@ class _Start:
 
 def _kill_and_wait(pidfd: int) -> None:
     """End a process that is the monitor's child: it is dead when its pidfd becomes readable."""
-    try:
-        process.pidfd_send_signal(pidfd, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # it is dead already
+    process.pidfd_send_signal(pidfd, signal.SIGKILL)  # not reaped before we are gone, so it is there
     select.select([pidfd], [], [])
-
-
-__all__ = ["NO_STDIO", "begin"]

@@ -574,10 +574,8 @@ class LinkDevices(NamedTuple):
             for name, target in self.links:
                 try:
                     file.symlink(target, name, directory)
-                except FileExistsError:
-                    pass  # a bind-mounted /dev has its own
                 except OSError as exc:
-                    if exc.errno != errno.EEXIST:
+                    if exc.errno != errno.EEXIST:  # a bind-mounted /dev has its own
                         raise
         finally:
             os.close(directory)
