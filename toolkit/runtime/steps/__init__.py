@@ -2,7 +2,9 @@
 
 from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, from_json, to_json
 from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices
+from toolkit.runtime.steps.devices import BindDevices, LinkDevices, MakeDevices
 from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, SetOomScore, SetRlimits, SetUser
+from toolkit.runtime.steps.mounts import CloneMounts, MaskPath, MountFilesystem, ReadonlyPath
 from toolkit.runtime.steps.namespaces import (
     RESERVE_STEPS,
     BecomeNamespaceRoot,
@@ -21,25 +23,18 @@ from toolkit.runtime.steps.namespaces import (
     WriteIdMaps,
 )
 from toolkit.runtime.steps.program import ConnectStdio, DieWithMonitor, Exec, OpenTerminal
-from toolkit.runtime.steps.rootfs import (
+from toolkit.runtime.steps.root import (
     AttachRoot,
-    BindDevices,
     BindRoot,
-    CloneMounts,
-    LinkDevices,
-    MakeDevices,
     MakeMappedOverlay,
     MakeWorkingDirectory,
-    MaskPath,
-    MountFilesystem,
     MountOverlay,
     PivotRoot,
-    ReadonlyPath,
     ReadonlyRoot,
     SetPropagation,
-    WriteSysctls,
 )
 from toolkit.runtime.steps.security import BoundCapabilities, LoadSeccomp, SetCapabilities, SetNoNewPrivileges
+from toolkit.runtime.steps.sysctl import WriteSysctls
 
 __all__ = [
     "INIT",

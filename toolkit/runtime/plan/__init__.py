@@ -1,0 +1,82 @@
+"""From an OCI config to the ordered steps that make a container of it.
+
+Pure: no system call, no file is read here.  What the plan needs to know about
+this host (its cgroup directories, its compiled seccomp filter) is an argument,
+so a plan for another machine can be made, printed and tested anywhere.
+
+The order is that of runc and crun, and each "before" has a reason:
+what the process in reserve has done already comes first; cgroups before the
+program's own mounts; cgroup namespace after joining them;
+propagation before the first mount; all mounts before pivot_root, while the
+host's paths can still be seen; the terminal before pivot_root, for its bind
+onto /dev/console; seccomp before the capabilities go unless no_new_privs
+allows it last; the death signal after the last change of user, which clears it.
+"""
+
+from toolkit.runtime import steps
+from toolkit.runtime.plan.mounts import root, rootfs
+from toolkit.runtime.plan.namespaces import begin, begin_in_user_namespace, enter, names, namespaces
+from toolkit.runtime.plan.place import NO_CGROUP, Cgroup, ExecTarget, Filter, OverlayRoot
+from toolkit.runtime.plan.process import become, exec_plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from toolkit.runtime import spec
+    from toolkit.runtime.steps import Step
+
+__all__ = ["Cgroup", "ExecTarget", "Filter", "OverlayRoot", "exec_plan", "plan", "without_reserve"]
+
+
+def plan(
+    config: "spec.Config",
+    *,
+    overlay: OverlayRoot | None = None,
+    cgroup: Cgroup = NO_CGROUP,
+    seccomp: Filter | None = None,
+) -> "tuple[Step, ...]":
+    """Return the steps that make the container that `config` describes.
+
+    Args:
+        config: the OCI config; trusted.
+        overlay: the root file system, where it is not the directory `root.path`.
+        cgroup: the container's place in the cgroup trees.
+        seccomp: the filter that `linux.seccomp` was compiled to.
+
+    Raises:
+        InvalidError: the config asks for something that cannot be planned.
+    """
+    return _with_reserve(tuple(_steps(config, overlay, cgroup, seccomp)))
+
+
+def _with_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
+    """Use the process that a zygote keeps ready, where the plan begins as it has begun and nobody is needed outside."""
+    done = len(steps.RESERVE_STEPS)
+    begins_so = made[:done] == without_reserve(steps.RESERVE_STEPS)
+    if begins_so and all(steps.about(step).actor == steps.INIT for step in made[done:]):
+        return steps.RESERVE_STEPS + made[done:]
+    return made
+
+
+def without_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
+    """Return the same plan for whoever wants to see each step done: the first process is made when it is its turn."""
+    first, *rest = made
+    return (first._replace(in_reserve=False), *rest) if isinstance(first, steps.NewProcess) else made
+
+
+def _steps(
+    config: "spec.Config", overlay: OverlayRoot | None, cgroup: Cgroup, seccomp: Filter | None
+) -> "Iterator[Step]":
+    wanted = namespaces(config)
+    if wanted.get("user") == "":
+        yield from begin_in_user_namespace(config, overlay, cgroup, wanted)
+    else:
+        yield from begin(config, cgroup, wanted)
+    yield from enter(config, wanted)
+    yield from names(config, wanted)
+    if wanted.get("user") != "" or overlay is None:
+        yield from root(config, overlay)
+    yield from rootfs(config, cgroup, wanted)
+    yield steps.PivotRoot()
+    yield from become(config["process"], seccomp)

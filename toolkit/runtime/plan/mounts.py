@@ -1,0 +1,162 @@
+"""The mounts of a plan: what a config lists, as steps, and the devices and settings that come with them."""
+
+import os
+
+from toolkit.core.errors import InvalidError
+from toolkit.linux import mount
+from toolkit.runtime import steps
+from toolkit.runtime.mountoptions import parse_options, propagation_flags
+from toolkit.runtime.plan.process import stdio
+from toolkit.runtime.plan.sysctls import is_own
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from toolkit.runtime import spec
+    from toolkit.runtime.plan.place import Cgroup, OverlayRoot
+    from toolkit.runtime.steps import Step
+
+_DEVICES = tuple(
+    (f"/dev/{name}", "c", major, minor, 0o666, 0, 0)
+    for name, major, minor in (
+        ("null", 1, 3),
+        ("zero", 1, 5),
+        ("full", 1, 7),
+        ("random", 1, 8),
+        ("urandom", 1, 9),
+        ("tty", 5, 0),
+    )
+)
+_LINKS = (
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+    ("ptmx", "pts/ptmx"),
+)
+_PURPOSES = {
+    "/proc": "The kernel's view of this pid namespace: without it `ps` would see nothing, or worse, the host.",
+    "/dev": "An empty directory in memory for the few harmless devices that follow.",
+    "/dev/pts": "Terminals of the container's own; the host's stay out of sight.",
+    "/dev/shm": "Memory that processes of this container share with shm_open(3).",
+    "/dev/mqueue": "The POSIX message queues of this ipc namespace.",
+    "/sys": "Devices and kernel settings, to read only.",
+    "/sys/fs/cgroup": "The container's own cgroups, so that programs can read their limits.",
+    "/etc/hostname": "The container's name, written by the engine.",
+    "/etc/hosts": "Names and addresses, written by the engine.",
+    "/etc/resolv.conf": "Which name servers to ask, written by the engine.",
+}
+
+
+def root(config: "spec.Config", overlay: "OverlayRoot | None") -> "Iterator[Step]":
+    """Yield what makes the root directory, whose mounts nobody outside sees."""
+    yield steps.SetPropagation(propagation_flags(config.get("linux", {}).get("rootfsPropagation", "")))
+    if overlay is not None:
+        yield steps.MountOverlay(overlay.lower, overlay.upper, overlay.work, overlay.options, overlay.target)
+    else:
+        yield steps.BindRoot(config.get("root", {}).get("path", "rootfs"), mount.MS_BIND | mount.MS_REC)
+
+
+def rootfs(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str]) -> "Iterator[Step]":
+    """Yield what fills the root, in the order of the config, and what then shuts parts of it."""
+    linux = config.get("linux", {})
+    handed = iter(range(1, 1 + len(config.get("mounts", []))) if wanted.get("user") == "" else ())
+    for entry in config.get("mounts", []):
+        if entry.get("type") in ("cgroup", "cgroup2"):
+            yield from _cgroup_mounts(entry, cgroup)
+            continue
+        yield _mount_step(entry, next(handed, -1) if _is_bind(entry) else -1)
+        if _is_own_dev(entry):
+            yield from _devices(config, wanted)
+    yield stdio(config.get("process", {}), bind_console=any(map(_is_own_dev, config.get("mounts", []))))
+    sysctls = linux.get("sysctl", {})
+    if sysctls:
+        yield steps.WriteSysctls(tuple((key, sysctls[key]) for key in sorted(sysctls) if is_own(key, wanted)))
+    for path in linux.get("readonlyPaths", []):
+        yield steps.ReadonlyPath(path)
+    for path in linux.get("maskedPaths", []):
+        yield steps.MaskPath(path)
+    if config.get("root", {}).get("readonly"):
+        if (directory := config["process"].get("cwd", "/")) != "/":
+            yield steps.MakeWorkingDirectory(directory)
+        yield steps.ReadonlyRoot()
+
+
+def _is_own_dev(entry: "spec.Mount") -> bool:
+    return entry["destination"] == "/dev" and entry.get("type") == "tmpfs"
+
+
+def _is_bind(entry: "spec.Mount") -> bool:
+    return entry.get("type") == "bind" or not {"bind", "rbind"}.isdisjoint(entry.get("options", []))
+
+
+def private_sources(config: "spec.Config") -> tuple[str, ...]:
+    """Return the sources of bind mounts, in the order in which they are mounted."""
+    return tuple(entry.get("source", "") for entry in config.get("mounts", []) if _is_bind(entry))
+
+
+def _mount_step(entry: "spec.Mount", handed: int) -> "Step":
+    options = parse_options(entry.get("options", []))
+    destination = entry["destination"]
+    if not destination.startswith("/"):
+        raise InvalidError(f"the mount destination '{destination}' is not absolute", hint="begin it with /")
+    fstype = entry.get("type", "")
+    flags = options.flags
+    if fstype == "bind" and not flags & mount.MS_BIND:
+        flags |= mount.MS_BIND
+    source = entry.get("source") or fstype or "none"
+    if flags & mount.MS_BIND and not source.startswith("/"):
+        raise InvalidError(f"the bind mount source '{source}' is not absolute", hint="give its full path")
+    destination = os.path.normpath(destination)
+    return steps.MountFilesystem(
+        destination,
+        fstype,
+        source,
+        flags,
+        options.data,
+        options.propagation,
+        options.set_attrs,
+        _PURPOSES.get(destination, ""),
+        handed,
+    )
+
+
+def _cgroup_mounts(entry: "spec.Mount", cgroup: "Cgroup") -> "Iterator[Step]":
+    """Show the container its own groups: the v2 tree, or on v1 one mount for each hierarchy."""
+    options = parse_options(entry.get("options", []))
+    base = entry["destination"]
+    if not cgroup.mounts:
+        return
+    if cgroup.mounts[0][0]:
+        flags = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
+        yield steps.MountFilesystem(base, "tmpfs", "tmpfs", flags, "mode=755,size=64k")
+    purpose = _PURPOSES["/sys/fs/cgroup"]
+    for name, fstype, data in cgroup.mounts:
+        where = f"{base}/{name}" if name else base
+        yield steps.MountFilesystem(where, fstype, "cgroup", options.flags, data, purpose=purpose)
+    if cgroup.mounts[0][0] and options.flags & mount.MS_RDONLY:
+        yield steps.ReadonlyPath(base)
+
+
+def _devices(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
+    extra = tuple(
+        (
+            device["path"],
+            device["type"],
+            device.get("major", 0),
+            device.get("minor", 0),
+            device.get("fileMode", 0o666),
+            device.get("uid", 0),
+            device.get("gid", 0),
+        )
+        for device in config.get("linux", {}).get("devices", [])
+    )
+    named = {device[0] for device in extra}
+    devices = tuple(device for device in _DEVICES if device[0] not in named) + extra
+    if "user" in wanted:
+        yield steps.BindDevices(tuple(device[0] for device in devices))
+    else:
+        yield steps.MakeDevices(devices)
+    yield steps.LinkDevices(_LINKS)
