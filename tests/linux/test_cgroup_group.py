@@ -11,10 +11,10 @@ import pytest
 
 from tests.support.child import in_child
 from tests.support.features import missing
-from toolkit.core.errors import SyscallError
+from toolkit.core.errors import ConflictError, SyscallError
 from toolkit.linux.cgroup import detect
 from toolkit.linux.cgroup.hierarchy import Hierarchy
-from toolkit.linux.cgroup.resources import Resources
+from toolkit.linux.cgroup.resources import Device, Resources
 from toolkit.trace import recording
 
 MIB = 1 << 20
@@ -284,3 +284,54 @@ def test_pressure_is_read_where_the_kernel_has_it(hierarchy: Hierarchy, name: st
     assert bool(pressure) == has_psi
     if has_psi:
         assert pressure["memory"]["full"].total_us >= 0
+
+
+def limit_of(hierarchy: Hierarchy, name: str) -> int | None:
+    memory = hierarchy.stats(name).memory
+    assert memory is not None
+    return memory.limit_bytes
+
+
+def test_update_refuses_a_limit_below_what_is_in_use(hierarchy: Hierarchy, name: str) -> None:
+    """Where it is asked to look first: v1 refuses by itself, v2 would kill."""
+
+    def fill() -> None:
+        block = bytearray(30 * MIB)
+        block[::4096] = b"x" * (30 * MIB // 4096)
+        signal.pause()
+
+    hierarchy.create(name)
+    pid = start_in(hierarchy, name, fill)
+    deadline = time.monotonic() + 30
+    while (memory := hierarchy.stats(name).memory) and memory.usage_bytes < 30 * MIB and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with pytest.raises(ConflictError, match=r"a memory limit of 10485760 bytes is below the \d+ that are in use"):
+        hierarchy.update(name, {"memory": {"limit": 10 * MIB, "checkBeforeUpdate": True}})
+    assert limit_of(hierarchy, name) is None
+    hierarchy.update(name, {"memory": {"limit": 100 * MIB, "checkBeforeUpdate": True}})
+    assert limit_of(hierarchy, name) == 100 * MIB
+    hierarchy.kill_all(name)
+    assert exit_code(pid) == -signal.SIGKILL
+
+
+def test_update_replaces_the_device_rules(hierarchy: Hierarchy, name: str) -> None:
+    null, zero = (Device(allow=True, type="c", major=1, minor=minor, access="r") for minor in (3, 5))
+
+    def opened() -> list[bool]:
+        def attempt() -> list[bool]:
+            hierarchy.join(name)
+            found: list[bool] = []
+            for path in ("/dev/null", "/dev/zero"):
+                try:
+                    os.close(os.open(path, os.O_RDONLY))
+                    found.append(True)
+                except PermissionError:
+                    found.append(False)
+            return found
+
+        return in_child(attempt)
+
+    hierarchy.create(name, {"devices": [Device(allow=False), null]})
+    assert opened() == [True, False]
+    hierarchy.update(name, {"devices": [Device(allow=False), zero]})
+    assert opened() == [False, True]

@@ -7,7 +7,7 @@ import pytest
 from toolkit.core.errors import InvalidError, UnsupportedError
 from toolkit.linux.cgroup import v1, v2
 from toolkit.linux.cgroup.hierarchy import Hierarchy
-from toolkit.linux.cgroup.resources import Resources, without_swap
+from toolkit.linux.cgroup.resources import Memory, Resources, without_swap
 
 MIB = 1 << 20
 V1 = Hierarchy(
@@ -147,10 +147,66 @@ def test_v1_block_io() -> None:
 
 def test_v2_block_io() -> None:
     assert values(BLOCK, 2) == [
-        ("io.weight", "default 4950"),
+        ("io.bfq.weight", "default 500"),
         ("io.max", "8:0 rbps=1048576"),
         ("io.max", "8:16 wiops=100"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        (["io.bfq.weight", "io.weight"], [("io.bfq.weight", "default 500"), ("io.bfq.weight", "8:0 10")]),
+        (["io.weight"], [("io.weight", "default 4950"), ("io.weight", "8:0 1")]),
+    ],
+)
+def test_io_weight_goes_to_the_file_that_the_kernel_has(
+    tmp_path: Path, present: list[str], expected: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "above").mkdir()
+    for file in present:
+        (tmp_path / "above" / file).touch()
+    hierarchy = Hierarchy({}, str(tmp_path), frozenset(("io",)))
+    resources: Resources = {"blockIO": {"weight": 500, "weightDevice": [{"major": 8, "minor": 0, "weight": 10}]}}
+    written = hierarchy.writes("/above/one", resources)
+    assert [(path.removeprefix(f"{tmp_path}/above/one/"), value) for path, value in written] == expected
+
+
+def test_v1_io_weight_of_a_kernel_before_bfq(tmp_path: Path) -> None:
+    (tmp_path / "above").mkdir()
+    (tmp_path / "above/blkio.weight").touch()
+    (written,) = Hierarchy({"blkio": str(tmp_path)}, "", frozenset()).writes("/above/one", {"blockIO": {"weight": 500}})
+    assert written == (f"{tmp_path}/above/one/blkio.weight", "500")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_rdma_is_the_same_in_both_versions(version: int) -> None:
+    resources: Resources = {"rdma": {"mlx5_1": {"hcaHandles": 3, "hcaObjects": 10}, "rxe3": {"hcaObjects": 5}}}
+    assert values(resources, version) == [
+        ("rdma.max", "mlx5_1 hca_handle=3 hca_object=10"),
+        ("rdma.max", "rxe3 hca_object=5"),
+    ]
+
+
+def test_network_priorities_are_v1s() -> None:
+    resources: Resources = {"network": {"classID": 0x100001, "priorities": [{"name": "lo", "priority": 5}]}}
+    assert values(resources) == [("net_prio.ifpriomap", "lo 5"), ("net_cls.classid", "1048577")]
+    with pytest.raises(UnsupportedError, match="controller net_cls is not available"):
+        V2.needed(resources)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [(1, [("cpu.cfs_burst_us", "0"), ("cpu.idle", "0")]), (2, [("cpu.max.burst", "0"), ("cpu.idle", "0")])],
+)
+def test_no_burst_and_not_idle_are_values(version: int, expected: list[tuple[str, str]]) -> None:
+    assert values({"cpu": {"burst": 0, "idle": 0}}, version) == expected
+
+
+def test_what_is_said_about_memory_without_limiting_it_needs_no_controller() -> None:
+    assert Hierarchy({}, "/c", frozenset()).needed({"memory": {"useHierarchy": True, "swappiness": -1}}) == ("",)
+    with pytest.raises(UnsupportedError, match="controller memory"):
+        Hierarchy({}, "/c", frozenset()).needed({"memory": {"swappiness": 0}})
 
 
 def test_v1_device_rules_keep_their_order() -> None:
@@ -206,9 +262,23 @@ def test_only_what_is_needed_is_made() -> None:
     assert V2.directories("/a/b", {"cpu": {"quota": 5}}) == ["/c/a/b"]
 
 
-def test_what_v2_lacks_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedError, match="does not have memory swappiness"):
-        V2.writes("/a/b", {"memory": {"swappiness": 10}})
+@pytest.mark.parametrize(
+    ("memory", "message"),
+    [
+        ({"swappiness": 10}, "does not have memory swappiness"),
+        ({"kernel": 1 << 30}, "does not have a limit on kernel memory alone"),
+        ({"kernelTCP": 1 << 20}, "does not have a limit on TCP buffers alone"),
+    ],
+)
+def test_what_v2_lacks_is_refused_by_name(memory: Memory, message: str) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        V2.writes("/a/b", {"memory": memory})
+
+
+@pytest.mark.parametrize("file", ["memory.x/../../y", "../memory.max", "memory", ".max", "/memory.max"])
+def test_a_unified_resource_is_a_file_of_the_group(file: str) -> None:
+    with pytest.raises(InvalidError, match="invalid unified resource"):
+        V2.writes("/a/b", {"unified": {file: "1"}})
 
 
 @pytest.mark.parametrize("hierarchy", [V1, HYBRID])

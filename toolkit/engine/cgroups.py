@@ -113,6 +113,36 @@ class Cgroups:
         """Return the host's pids of its processes."""
         return self._hierarchy.pids(self.name(ident), recursive=True)
 
+    def update(self, ident: str, resources: "Resources") -> None:
+        """Change the limits of a running container; what `resources` does not name stays.
+
+        Raises:
+            ConflictError: as `Hierarchy.update`.
+            InvalidError: values that contradict each other.
+            UnsupportedError: a limit that this host does not have.
+            SyscallError: what the kernel thinks of a value.
+        """
+        if not self.limits_swap:
+            resources = without_swap(resources)
+        self._hierarchy.update(self.name(ident), resources)
+
+    def freeze(self, ident: str) -> None:
+        """Stop every process of the container where it stands, and wait until all have stopped.
+
+        Raises:
+            UnsupportedError: neither v2 nor v1's freezer is here.
+            TimeoutError: one did not stop in ten seconds; all go on.
+        """
+        self._hierarchy.freeze(self.name(ident))
+
+    def thaw(self, ident: str) -> None:
+        """Let the processes of the container go on."""
+        self._hierarchy.thaw(self.name(ident))
+
+    def is_frozen(self, ident: str) -> bool:
+        """Tell whether every process of the container stands still."""
+        return self._hierarchy.is_frozen(self.name(ident))
+
     def destroy(self, ident: str) -> None:
         """Kill what is left in the container's groups and remove them."""
         name = self.name(ident)

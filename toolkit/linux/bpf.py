@@ -11,7 +11,7 @@ import struct
 from toolkit.linux.libc import syscall
 from toolkit.trace import span
 
-_PROG_LOAD, _PROG_ATTACH = 5, 8
+_PROG_LOAD, _PROG_ATTACH, _PROG_DETACH, _PROG_GET_FD_BY_ID, _PROG_QUERY = 5, 8, 9, 13, 16
 _PROG_TYPE_CGROUP_DEVICE = 15
 _ATTACH_TYPE_CGROUP_DEVICE = 6
 _ALLOW_MULTI = 2
@@ -47,6 +47,58 @@ def attach_device_program(directory: str, code: bytes) -> None:
                 syscall("bpf", _PROG_ATTACH, attr, len(attr))
         finally:
             os.close(group)
+    finally:
+        os.close(fd)
+
+
+def replace_device_programs(directory: str, code: bytes) -> None:
+    """Put the program on the group and take away all that were on it, such as an update of its rules needs.
+
+    The new one is there before an old one goes, and every one must allow: at
+    no moment may more be opened than by one of them.
+
+    Raises:
+        SyscallError: as `attach_device_program`.
+    """
+    group = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        old = device_programs(group)
+        attach_device_program(directory, code)
+        for each in old:
+            _detach(group, each)
+    finally:
+        os.close(group)
+
+
+_MOST = 64
+"""BPF_CGROUP_MAX_PROGS, include/linux/bpf-cgroup-defs.h."""
+
+
+def device_programs(group: int) -> list[int]:
+    """Return the kernel's numbers of the device programs on the group itself, in the order in which it asks them.
+
+    See Also:
+        BPF_PROG_QUERY in bpf(2)
+    """
+    ids = (ctypes.c_uint32 * _MOST)()
+    # target_fd, attach_type, query_flags, attach_flags, prog_ids, prog_cnt
+    attr = ctypes.create_string_buffer(
+        struct.pack("=IIIIQI4x", group, _ATTACH_TYPE_CGROUP_DEVICE, 0, 0, ctypes.addressof(ids), _MOST)
+    )
+    with span("cgroup.devices", f"bpf(BPF_PROG_QUERY, {{query={{target_fd={group}}}}}, 32)", _HINTS):
+        syscall("bpf", _PROG_QUERY, attr, 32)
+    count: int = struct.unpack_from("=I", attr, 24)[0]
+    return list(ids[:count])
+
+
+def _detach(group: int, ident: int) -> None:
+    attr = struct.pack("=III", ident, 0, 0)
+    with span("cgroup.devices", f"bpf(BPF_PROG_GET_FD_BY_ID, {{prog_id={ident}}}, 12)", _HINTS) as getting:
+        fd = getting.returns(syscall("bpf", _PROG_GET_FD_BY_ID, attr, len(attr)))
+    try:
+        attr = struct.pack("=III", group, fd, _ATTACH_TYPE_CGROUP_DEVICE)
+        with span("cgroup.devices", f"bpf(BPF_PROG_DETACH, {{target_fd={group}, attach_bpf_fd={fd}}}, 12)", _HINTS):
+            syscall("bpf", _PROG_DETACH, attr, len(attr))
     finally:
         os.close(fd)
 

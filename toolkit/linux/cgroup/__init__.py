@@ -4,7 +4,15 @@
     hierarchy.create(name, resources)         # directories and limits, before the container
     hierarchy.join(name)                      # by the container's init itself
     hierarchy.stats(name); hierarchy.freeze(name); hierarchy.kill_all(name)
+    hierarchy.update(name, resources)         # of a running group: what is not named stays
     hierarchy.remove(name)
+
+`resources` is OCI's linux.resources as it is (resources.Resources): memory, cpu,
+pids, blockIO (weights and the four throttles of devices), hugepageLimits, rdma,
+network (v1), devices, and `unified`, any file of v2 by its name.  Each value
+goes where its controller is, in the words of that version; what a version does
+not have is refused by name (swappiness on v2, `unified` without v2), never left out.
+The engine has the same by a container's id: engine.cgroups.update, freeze, thaw.
 
 `name` is a path below each hierarchy's mount point, "/container-toolkit/<id>".
 Nothing outside it is ever changed, but for its parents: they are made, and on v2

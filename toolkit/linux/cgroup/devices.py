@@ -1,8 +1,10 @@
 """Who may open which device: OCI's rules in their order, and for v2 the BPF program that holds them.
 
-Version 1 has a controller for it, whose files take the rules as they are.
-Version 2 has none: a BPF program on the group's directory answers each open
-and mknod (toolkit.linux.bpf puts it there).  `effective` computes for it what v1's kernel code would have kept.
+In both, the last rule that matches counts.  Version 1 has a controller for it,
+whose files take the rules one by one and keep exceptions to a default: a rule
+that takes part of a wildcard back changes nothing there and is refused here
+(`check_v1`).  Version 2 has none: a BPF program on the group's directory
+answers each open and mknod (toolkit.linux.bpf puts it there).
 
 See Also:
     Documentation/admin-guide/cgroup-v1/devices.rst; "Device controller" in
@@ -10,7 +12,6 @@ See Also:
 """
 
 import struct
-from typing import NamedTuple
 
 from toolkit.core.errors import InvalidError
 
@@ -19,29 +20,23 @@ if TYPE_CHECKING:
     from toolkit.linux.cgroup.resources import Device
 
 ANY = -1
+_Numbers = tuple[str, int, int]
+"""Kind, major and minor, ANY for all."""
 _ACCESS = {"m": 1, "r": 2, "w": 4}
 _KINDS = {"b": 1, "c": 2}
 """BPF_DEVCG_ACC_* and BPF_DEVCG_DEV_*, include/uapi/linux/bpf.h."""
 
 
-class Devices(NamedTuple):
-    """What a list of rules comes to."""
-
-    allows_all: bool
-    exceptions: dict[tuple[str, int, int], int]
-    """(kind, major, minor), ANY for all, to the accesses that are otherwise."""
-
-
-def effective(rules: "list[Device]") -> Devices:
-    """Return what the rules come to, as v1's kernel code would keep them.
+def check_v1(rules: "list[Device]") -> None:
+    """Refuse what v1 would take without a word and not do.
 
     Raises:
-        InvalidError: a rule that denies part of what another one allows by a
-            wildcard, which neither version can express.
+        InvalidError: a rule that takes back part of what one before it, with
+            other numbers, has allowed or denied; an access that is not made of "rwm".
     """
-    allows_all, exceptions = False, dict[tuple[str, int, int], int]()
+    allows_all, exceptions = False, dict[_Numbers, int]()
     for rule in rules:
-        allow, kind = bool(rule.get("allow")), rule.get("type") or "a"
+        allow, kind = bool(rule.get("allow")), _kind(rule)
         if kind == "a":
             allows_all, exceptions = allow, {}
             continue
@@ -49,11 +44,26 @@ def effective(rules: "list[Device]") -> Devices:
         access = _access(rule.get("access") or "rwm")
         if allow != allows_all:
             exceptions[key] = exceptions.get(key, 0) | access
-        elif key in exceptions:
-            exceptions[key] &= ~access
-        else:
-            _check_not_wider(key, access, exceptions)
-    return Devices(allows_all, {key: access for key, access in exceptions.items() if access})
+            continue
+        for other, held in exceptions.items():
+            if other != key and held & access and _overlap(key, other):
+                message = f"device rule {kind} {key[1]}:{key[2]} contradicts {other[0]} {other[1]}:{other[2]} before it"
+                raise InvalidError(message.replace("-1", "*"), hint="cgroup v1 cannot take a part out of a wildcard")
+        exceptions[key] = exceptions.get(key, 0) & ~access
+
+
+def _overlap(one: "_Numbers", other: "_Numbers") -> bool:
+    return one[0] == other[0] and all(
+        ANY in pair or pair[0] == pair[1] for pair in zip(one[1:], other[1:], strict=True)
+    )
+
+
+def _kind(rule: "Device") -> str:
+    kind = rule.get("type") or "a"
+    if kind != "a" and kind not in _KINDS:
+        message = f'invalid device type: "{kind}"'
+        raise InvalidError(message, hint='a rule is for "b" (block), "c" (character) or "a" (all) devices')
+    return kind
 
 
 def _number(number: int | None) -> int:
@@ -70,52 +80,60 @@ def _access(letters: str) -> int:
     return access
 
 
-def _check_not_wider(key: tuple[str, int, int], access: int, exceptions: dict[tuple[str, int, int], int]) -> None:
-    kind, major, minor = key
-    for (other, any_major, any_minor), held in exceptions.items():
-        covers = other == kind and any_major in (ANY, major) and any_minor in (ANY, minor)
-        if covers and held & access:
-            message = f"device rule {kind} {major}:{minor} contradicts a wider one before it"
-            raise InvalidError(message, hint="cgroups cannot take a single device out of a wildcard")
-
-
 # An eBPF instruction: code, registers (source << 4 | destination), offset, constant.
 _Instruction = tuple[int, int, int, int]
 _LDX_W, _AND32, _RSH32, _MOV32, _MOV32_X, _EXIT = 0x61, 0x54, 0x74, 0xB4, 0xBC, 0x95
-_JNE, _JNE_X, _JEQ = 0x55, 0x5D, 0x15
-_CONTEXT, _KIND, _WANTED, _MAJOR, _MINOR = 1, 2, 3, 4, 5
+_JNE, _JEQ = 0x55, 0x15
+_SCRATCH, _KIND, _WANTED, _MAJOR, _MINOR = 1, 2, 3, 4, 5
+"""Registers; the first comes with the address of the context."""
 
 
 def program(rules: "list[Device]") -> bytes:
-    """Return the BPF_PROG_TYPE_CGROUP_DEVICE program for the rules."""
-    found = effective(rules)
+    """Return the BPF_PROG_TYPE_CGROUP_DEVICE program for the rules; without any, nothing may be opened.
+
+    It reads them backwards and strikes off what each allows of what is wanted:
+    done when nothing is left, refused by a rule that denies some of the rest.
+    So each kind of access is decided by the last rule that names it, holes in
+    wildcards included, which v1 cannot express.
+
+    Raises:
+        InvalidError: an access that is not made of "rwm", a type that is not "a", "b" or "c".
+
+    See Also:
+        runtime-spec, config-linux.md, "Allowed Device list"; crun, src/libcrun/ebpf.c
+    """
     code: list[_Instruction] = [
         # struct bpf_cgroup_dev_ctx: access << 16 | kind, major, minor
-        (_LDX_W, _CONTEXT << 4 | _KIND, 0, 0),
+        (_LDX_W, _SCRATCH << 4 | _KIND, 0, 0),
         (_AND32, _KIND, 0, 0xFFFF),
-        (_LDX_W, _CONTEXT << 4 | _WANTED, 0, 0),
+        (_LDX_W, _SCRATCH << 4 | _WANTED, 0, 0),
         (_RSH32, _WANTED, 0, 16),
-        (_LDX_W, _CONTEXT << 4 | _MAJOR, 4, 0),
-        (_LDX_W, _CONTEXT << 4 | _MINOR, 8, 0),
+        (_LDX_W, _SCRATCH << 4 | _MAJOR, 4, 0),
+        (_LDX_W, _SCRATCH << 4 | _MINOR, 8, 0),
     ]
-    for key, access in found.exceptions.items():
-        code += _exception(key, access, allow=not found.allows_all)
-    code += _verdict(allow=found.allows_all)
+    allows_rest = False
+    for rule in reversed(rules):
+        if _kind(rule) == "a":
+            allows_rest = bool(rule.get("allow"))
+            break  # it decides about all that the rules after it leave open
+        code += _rule(rule)
+    code += _verdict(allow=allows_rest)
     return b"".join(struct.pack("=BBhi", *instruction) for instruction in code)
 
 
-def _exception(key: tuple[str, int, int], access: int, *, allow: bool) -> list[_Instruction]:
-    kind, major, minor = key
-    tests: list[_Instruction] = [(_JNE, _KIND, 0, _KINDS[kind])]
-    if access != 7:
-        tests += [(_MOV32_X, _WANTED << 4 | _CONTEXT, 0, 0), (_AND32, _CONTEXT, 0, access)]
-        # An open for reading and writing is let pass only by a rule for both, and stopped by a rule for either.
-        tests.append((_JNE_X, _WANTED << 4 | _CONTEXT, 0, 0) if allow else (_JEQ, _CONTEXT, 0, 0))
-    tests += [(_JNE, register, 0, number) for register, number in ((_MAJOR, major), (_MINOR, minor)) if number != ANY]
-    body = [*tests, *_verdict(allow=allow)]
-    jumps = (_JNE, _JNE_X, _JEQ)
+def _rule(rule: "Device") -> list[_Instruction]:
+    """Return one rule, which falls through where it leaves something open."""
+    access, allow = _access(rule.get("access") or "rwm"), bool(rule.get("allow"))
+    numbers = ((_MAJOR, _number(rule.get("major"))), (_MINOR, _number(rule.get("minor"))))
+    body: list[_Instruction] = [(_JNE, _KIND, 0, _KINDS[_kind(rule)])]
+    body += [(_JNE, register, 0, number) for register, number in numbers if number != ANY]
+    if allow:
+        body += [(_AND32, _WANTED, 0, 7 & ~access), (_JNE, _WANTED, 0, 0)]
+    else:
+        body += [(_MOV32_X, _WANTED << 4 | _SCRATCH, 0, 0), (_AND32, _SCRATCH, 0, access), (_JEQ, _SCRATCH, 0, 0)]
+    body += _verdict(allow=allow)
     return [
-        (code, registers, len(body) - position - 1 if code in jumps else offset, constant)
+        (code, registers, len(body) - position - 1 if code in (_JNE, _JEQ) else offset, constant)
         for position, (code, registers, offset, constant) in enumerate(body)
     ]
 

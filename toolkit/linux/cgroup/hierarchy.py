@@ -12,13 +12,15 @@ import os
 import time
 from typing import NamedTuple
 
-from toolkit.core.errors import EngineError, InvalidError, UnsupportedError
+from toolkit.core.errors import ConflictError, EngineError, InvalidError, UnsupportedError
 from toolkit.linux.cgroup import files, layout, members, stats, v1, v2
 from toolkit.linux.cgroup.resources import controllers as controllers_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.linux.cgroup.resources import Resources
+    from collections.abc import Iterable
+
+    from toolkit.linux.cgroup.resources import Memory, Resources, Setting
     from toolkit.linux.cgroup.stats import Stats
 
 ACCOUNTED = ("memory", "pids", "blkio")
@@ -93,8 +95,10 @@ class Hierarchy(NamedTuple):
             accounted: what to count besides; one that this host lacks is left out.
 
         Raises:
+            InvalidError: a unified resource that is no name of a file.
             UnsupportedError: a limit whose controller is not there, by its name.
         """
+        _check_unified((resources or {}).get("unified", {}))
         limited = controllers_of(resources or {})
         for controller, purpose in limited.items():
             if self.mount_of(controller) is None:
@@ -155,10 +159,26 @@ class Hierarchy(NamedTuple):
         in_v1 = {_V2_NAME.get(controller, controller) for controller in self.v1}
         if self.v2:
             settings += (each for each in v2.settings(resources) if each.controller not in in_v1)
-        return [(f"{self._path_of(name, each.controller)}/{each.file}", each.value) for each in settings]
+        chosen = (self._existing(name, each) for each in settings)
+        return [(f"{self._path_of(name, each.controller)}/{each.file}", each.value) for each in chosen]
 
     def _path_of(self, name: str, controller: str) -> str:
         return self.v1.get(controller, self.v2) + _checked(name)
+
+    def _existing(self, name: str, setting: "Setting") -> "Setting":
+        """Return the setting for the file that this kernel has, where there are two by which it may be given."""
+        if not setting.alternatives:
+            return setting
+        mount = self.v1.get(setting.controller, self.v2)
+        directory = mount + _checked(name)
+        while not os.path.isdir(directory):
+            directory = os.path.dirname(directory)
+        if directory == mount:
+            return setting  # the root has none of the files of the groups below it
+        for each in (setting, *setting.alternatives):
+            if os.path.exists(f"{directory}/{each.file}"):
+                return each
+        return setting  # and to write it fails, with the file's name
 
     def device_program(self, resources: "Resources") -> bytes:
         """Return the BPF program that holds the device rules; empty where v1's controller does, or there are none."""
@@ -242,11 +262,11 @@ class Hierarchy(NamedTuple):
         files.write_all(self.writes(name, resources))
 
     def limit_devices(self, name: str, resources: "Resources") -> None:
-        """Put the program of `device_program`, if there is one, on the group's v2 directory."""
+        """Put the program of `device_program`, if there is one, on the group's v2 directory, in place of any other."""
         if code := self.device_program(resources):
-            from toolkit.linux.bpf import attach_device_program
+            from toolkit.linux.bpf import replace_device_programs
 
-            attach_device_program(self.path(name), code)
+            replace_device_programs(self.path(name), code)
 
     def present(self, name: str) -> list[str]:
         """Return the directories of the group that exist."""
@@ -285,8 +305,16 @@ class Hierarchy(NamedTuple):
         """Change the limits of a running group.
 
         A controller that was not needed until now gets its group first, and
-        every process of the container moves into it.
+        every process of the container moves into it.  What `resources` does not
+        name stays as it is; device rules, if there are any, replace all that stood.
+
+        Raises:
+            ConflictError: `checkBeforeUpdate` was asked for, and more memory is in use than the new limit.
+            InvalidError: values that contradict each other.
+            UnsupportedError: a controller or a file that this host lacks.
+            SyscallError: EBUSY from v1 for a memory limit below what is in use.
         """
+        self._check_memory(name, resources.get("memory", {}))
         self.make_parents(name, resources)
         for directory in self.directories(name, resources):
             if os.path.isdir(directory):
@@ -297,6 +325,17 @@ class Hierarchy(NamedTuple):
             for pid in moving:
                 files.write(f"{directory}/cgroup.procs", str(pid))
         files.write_all(self.writes(name, resources, memory_limit=self._memory_limit(name)))
+        self.limit_devices(name, resources)
+
+    def _check_memory(self, name: str, memory: "Memory") -> None:
+        """Refuse a limit below what is in use: v1 does by itself, v2 would kill."""
+        limit = memory.get("limit", 0)
+        if not memory.get("checkBeforeUpdate") or limit <= 0:
+            return
+        now = self.stats(name).memory
+        if now is not None and now.usage_bytes > limit:
+            message = f"a memory limit of {limit} bytes is below the {now.usage_bytes} that are in use"
+            raise ConflictError(message, hint="choose a higher one, or have the container free some first")
 
     def _memory_limit(self, name: str) -> int | None:
         if "memory" not in self.v1:
@@ -389,10 +428,20 @@ def _checked(name: str) -> str:
 
 _V1_ONLY = (
     ("memory", "swappiness", "memory swappiness"),
+    ("memory", "kernel", "a limit on kernel memory alone"),
+    ("memory", "kernelTCP", "a limit on TCP buffers alone"),
     ("memory", "disableOOMKiller", "switching the OOM killer off"),
     ("cpu", "realtimeRuntime", "real-time CPU limits"),
     ("cpu", "realtimePeriod", "real-time CPU limits"),
 )
+
+
+def _check_unified(names: "Iterable[str]") -> None:
+    for file in names:
+        controller, dot, _ = file.partition(".")
+        if "/" in file or not controller or not dot:
+            message = f'invalid unified resource: "{file}"'
+            raise InvalidError(message, hint='it is the name of a cgroup v2 file, such as "memory.high"')
 
 
 def _refuse_v1_only(resources: "Resources") -> None:

@@ -13,8 +13,12 @@ class Memory(TypedDict, total=False):
     limit: int
     reservation: int
     swap: int
+    kernel: int
+    kernelTCP: int
     swappiness: int
     disableOOMKiller: bool
+    useHierarchy: bool
+    checkBeforeUpdate: bool
 
 
 class Cpu(TypedDict, total=False):
@@ -73,6 +77,27 @@ class HugepageLimit(TypedDict):
     limit: int
 
 
+class Rdma(TypedDict, total=False):
+    """How many handles and objects of one InfiniBand device may be open."""
+
+    hcaHandles: int
+    hcaObjects: int
+
+
+class Priority(TypedDict):
+    """The priority of what is sent by one network interface; version 1 only."""
+
+    name: str
+    priority: int
+
+
+class Network(TypedDict, total=False):
+    """A number on every packet, for tc(8), and priorities; version 1 only, where v2 has eBPF instead."""
+
+    classID: int
+    priorities: list[Priority]
+
+
 class Device(TypedDict, total=False):
     """A rule on who may open which device; the last one that matches counts."""
 
@@ -92,6 +117,8 @@ class Resources(TypedDict, total=False):
     pids: Pids
     blockIO: BlockIO
     hugepageLimits: list[HugepageLimit]
+    rdma: dict[str, Rdma]
+    network: Network
     unified: dict[str, str]
 
 
@@ -101,25 +128,42 @@ class Setting(NamedTuple):
     controller: str
     file: str
     value: str
+    alternatives: "tuple[Setting, ...]" = ()
+    """The same for kernels that have another file for it."""
+
+
+_CAN_BE_ZERO = ("burst", "idle", "realtimeRuntime")
+"""CPU settings where 0 is a value to write, not the absence of one."""
+_NOT_LIMITS = ("useHierarchy", "checkBeforeUpdate")
+
+
+def _cpu_is_limited(cpu: Cpu) -> bool:
+    bandwidth = ("shares", "quota", "period", "realtimePeriod")
+    return any(cpu.get(key) is not None for key in _CAN_BE_ZERO) or any(cpu.get(key) for key in bandwidth)
+
+
+def memory_is_limited(memory: Memory) -> bool:
+    """Return whether any of it is to be written; a swappiness of 0 is, one of -1 is not."""
+    if memory.get("swappiness", -1) == 0:
+        return True
+    return any(value for key, value in memory.items() if key not in _NOT_LIMITS and (key, value) != ("swappiness", -1))
 
 
 def controllers(resources: Resources) -> dict[str, str]:
     """Return the controllers that these limits cannot do without, and what each is wanted for."""
-    cpu = resources.get("cpu", {})
-    bandwidth = ("shares", "quota", "burst", "period", "realtimeRuntime", "realtimePeriod", "idle")
-    wanted: dict[str, str] = {}
-    if any(value for value in resources.get("memory", {}).values()):
-        wanted["memory"] = "a memory limit"
-    if any(cpu.get(key) for key in bandwidth):
-        wanted["cpu"] = "a CPU limit"
-    if cpu.get("cpus") or cpu.get("mems"):
-        wanted["cpuset"] = "a choice of CPUs or memory nodes"
-    if resources.get("pids", {}).get("limit"):
-        wanted["pids"] = "a limit on processes"
-    if any(value for value in resources.get("blockIO", {}).values()):
-        wanted["blkio"] = "a limit on block I/O"
-    if resources.get("hugepageLimits"):
-        wanted["hugetlb"] = "a limit on huge pages"
+    cpu, network = resources.get("cpu", {}), resources.get("network", {})
+    asked = (
+        ("memory", "a memory limit", memory_is_limited(resources.get("memory", {}))),
+        ("cpu", "a CPU limit", _cpu_is_limited(cpu)),
+        ("cpuset", "a choice of CPUs or memory nodes", cpu.get("cpus") or cpu.get("mems")),
+        ("pids", "a limit on processes", resources.get("pids", {}).get("limit")),
+        ("blkio", "a limit on block I/O", any(resources.get("blockIO", {}).values())),
+        ("hugetlb", "a limit on huge pages", resources.get("hugepageLimits")),
+        ("rdma", "a limit on InfiniBand devices", resources.get("rdma")),
+        ("net_cls", "a class of network packets", network.get("classID")),
+        ("net_prio", "a priority of network packets", network.get("priorities")),
+    )
+    wanted = {controller: purpose for controller, purpose, is_asked in asked if is_asked}
     for file in resources.get("unified", {}):
         controller = file.partition(".")[0]
         if controller != "cgroup":

@@ -8,11 +8,14 @@ See Also:
 """
 
 from toolkit.core.errors import InvalidError
+from toolkit.linux.cgroup.devices import check_v1
 from toolkit.linux.cgroup.resources import Setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.linux.cgroup.resources import BlockIO, Cpu, Device, Memory, Resources
+    from typing import Literal
+
+    from toolkit.linux.cgroup.resources import BlockIO, Cpu, Device, Memory, Network, Rdma, Resources
 
 
 def settings(resources: "Resources", *, memory_limit: int | None = None) -> list[Setting]:
@@ -32,6 +35,8 @@ def settings(resources: "Resources", *, memory_limit: int | None = None) -> list
             Setting("hugetlb", f"hugetlb.{limit['pageSize']}.limit_in_bytes", str(limit["limit"]))
             for limit in resources.get("hugepageLimits", [])
         ),
+        *rdma(resources.get("rdma", {})),
+        *_network(resources.get("network", {})),
     ]
 
 
@@ -50,6 +55,9 @@ def _memory(memory: "Memory", present: int | None) -> list[Setting]:
     found = [Setting("memory", file, str(value)) for file, value in pair if value]
     if reservation := memory.get("reservation", 0):
         found.append(Setting("memory", "memory.soft_limit_in_bytes", str(reservation)))
+    for key, file in (("kernel", "memory.kmem.limit_in_bytes"), ("kernelTCP", "memory.kmem.tcp.limit_in_bytes")):
+        if value := memory.get(key):
+            found.append(Setting("memory", file, str(value)))
     if memory.get("disableOOMKiller"):
         found.append(Setting("memory", "memory.oom_control", "1"))
     swappiness = memory.get("swappiness", -1)
@@ -63,18 +71,18 @@ def _memory(memory: "Memory", present: int | None) -> list[Setting]:
 
 def _cpu(cpu: "Cpu") -> list[Setting]:
     files = (
-        ("cpu", "cpu.rt_period_us", cpu.get("realtimePeriod")),
+        ("cpu", "cpu.rt_period_us", cpu.get("realtimePeriod") or None),
         ("cpu", "cpu.rt_runtime_us", cpu.get("realtimeRuntime")),
-        ("cpu", "cpu.shares", cpu.get("shares")),
-        ("cpu", "cpu.cfs_period_us", cpu.get("period")),
-        ("cpu", "cpu.cfs_quota_us", cpu.get("quota")),
-        # A burst may not exceed the quota: after it.
+        ("cpu", "cpu.shares", cpu.get("shares") or None),
+        ("cpu", "cpu.cfs_period_us", cpu.get("period") or None),
+        ("cpu", "cpu.cfs_quota_us", cpu.get("quota") or None),
+        # A burst may not exceed the quota: after it.  Of these and of realtimeRuntime, 0 is a value.
         ("cpu", "cpu.cfs_burst_us", cpu.get("burst")),
         ("cpu", "cpu.idle", cpu.get("idle")),
-        ("cpuset", "cpuset.cpus", cpu.get("cpus")),
-        ("cpuset", "cpuset.mems", cpu.get("mems")),
+        ("cpuset", "cpuset.cpus", cpu.get("cpus") or None),
+        ("cpuset", "cpuset.mems", cpu.get("mems") or None),
     )
-    return [Setting(controller, file, str(value)) for controller, file, value in files if value]
+    return [Setting(controller, file, str(value)) for controller, file, value in files if value is not None]
 
 
 def _pids(limit: int) -> list[Setting]:
@@ -83,14 +91,34 @@ def _pids(limit: int) -> list[Setting]:
     return [Setting("pids", "pids.max", "max" if limit < 0 else str(limit))]
 
 
+def rdma(devices: "dict[str, Rdma]") -> list[Setting]:
+    """Return the limits of InfiniBand devices, in which the versions do not differ."""
+    found: list[Setting] = []
+    for name, limit in devices.items():
+        words = (("hca_handle", limit.get("hcaHandles")), ("hca_object", limit.get("hcaObjects")))
+        value = " ".join([name, *(f"{word}={value}" for word, value in words if value is not None)])
+        found.append(Setting("rdma", "rdma.max", value))
+    return found
+
+
+def _network(network: "Network") -> list[Setting]:
+    found = [
+        Setting("net_prio", "net_prio.ifpriomap", f"{each['name']} {each['priority']}")
+        for each in network.get("priorities", [])
+    ]
+    if class_id := network.get("classID"):
+        found.append(Setting("net_cls", "net_cls.classid", str(class_id)))
+    return found
+
+
 def _blkio(block: "BlockIO") -> list[Setting]:
     found: list[Setting] = []
-    if weight := block.get("weight"):
-        found.append(Setting("blkio", "blkio.bfq.weight", str(weight)))
+    for key in _WEIGHTS:
+        if weight := block.get(key):
+            found += [_weight(key, "", str(weight))]
     for device in block.get("weightDevice", []):
         number = f"{device.get('major')}:{device.get('minor')}"
-        if weight := device.get("weight"):
-            found.append(Setting("blkio", "blkio.bfq.weight_device", f"{number} {weight}"))
+        found += [_weight(key, "_device", f"{number} {weight}") for key in _WEIGHTS if (weight := device.get(key))]
     throttles = (
         ("blkio.throttle.read_bps_device", block.get("throttleReadBpsDevice", [])),
         ("blkio.throttle.write_bps_device", block.get("throttleWriteBpsDevice", [])),
@@ -102,7 +130,20 @@ def _blkio(block: "BlockIO") -> list[Setting]:
     return found
 
 
+_WEIGHTS: "tuple[Literal['weight'], Literal['leafWeight']]" = ("weight", "leafWeight")
+
+
+def _weight(key: str, suffix: str, value: str) -> Setting:
+    """Return a weight for the BFQ scheduler, or for the one before it (CFQ, until Linux 5.0)."""
+    if key == "leafWeight":  # which BFQ does not have
+        return Setting("blkio", f"blkio.leaf_weight{suffix}", value)
+    older = Setting("blkio", f"blkio.weight{suffix}", value)
+    return Setting("blkio", f"blkio.bfq.weight{suffix}", value, (older,))
+
+
 def _devices(rules: "list[Device]") -> list[Setting]:
+    if rules:
+        check_v1(rules)
     return [
         Setting("devices", "devices.allow" if rule.get("allow") else "devices.deny", device_rule(rule))
         for rule in rules

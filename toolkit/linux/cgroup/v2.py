@@ -7,6 +7,7 @@ See Also:
 """
 
 from toolkit.core.errors import InvalidError
+from toolkit.linux.cgroup import v1
 from toolkit.linux.cgroup.resources import Setting
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ def settings(resources: "Resources") -> list[Setting]:
             Setting("hugetlb", f"hugetlb.{limit['pageSize']}.max", str(limit["limit"]))
             for limit in resources.get("hugepageLimits", [])
         ),
+        *v1.rdma(resources.get("rdma", {})),
         *(Setting(file.partition(".")[0], file, value) for file, value in resources.get("unified", {}).items()),
     ]
 
@@ -95,10 +97,10 @@ def _cpu(cpu: "Cpu") -> list[Setting]:
     quota, period = cpu.get("quota", 0), cpu.get("period", 0)
     if quota or period:
         found.append(Setting("cpu", "cpu.max", f"{quota if quota > 0 else 'max'} {period or 100_000}"))
-    if burst := cpu.get("burst"):
-        found.append(Setting("cpu", "cpu.max.burst", str(burst)))
-    if idle := cpu.get("idle"):
-        found.append(Setting("cpu", "cpu.idle", str(idle)))
+    for key, file in (("burst", "cpu.max.burst"), ("idle", "cpu.idle")):
+        value = cpu.get(key)
+        if value is not None:
+            found.append(Setting("cpu", file, str(value)))
     if cpus := cpu.get("cpus"):
         found.append(Setting("cpuset", "cpuset.cpus", cpus))
     if mems := cpu.get("mems"):
@@ -115,14 +117,21 @@ def weight_of_blkio(weight: int) -> int:
     return 1 + (weight - 10) * 9999 // 990
 
 
+def _weight(device: str, weight: int) -> Setting:
+    """Return a weight for the BFQ scheduler (in v1's numbers) where it is loaded, else for the kernel's cost model."""
+    costs = Setting("io", "io.weight", f"{device} {weight_of_blkio(weight)}")
+    return Setting("io", "io.bfq.weight", f"{device} {weight}", (costs,))
+
+
 def _io(block: "BlockIO") -> list[Setting]:
     found: list[Setting] = []
     if weight := block.get("weight"):
-        found.append(Setting("io", "io.weight", f"default {weight_of_blkio(weight)}"))
-    for device in block.get("weightDevice", []):
-        if weight := device.get("weight"):
-            number = f"{device.get('major')}:{device.get('minor')}"
-            found.append(Setting("io", "io.weight", f"{number} {weight_of_blkio(weight)}"))
+        found = [_weight("default", weight)]
+    found += (
+        _weight(f"{device.get('major')}:{device.get('minor')}", weight)
+        for device in block.get("weightDevice", [])
+        if (weight := device.get("weight"))
+    )
     throttles = (
         ("rbps", block.get("throttleReadBpsDevice", [])),
         ("wbps", block.get("throttleWriteBpsDevice", [])),
