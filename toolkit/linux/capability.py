@@ -253,7 +253,7 @@ def capset(effective: int, permitted: int, inheritable: int = 0) -> None:
     """
     header = struct.pack("=Ii", _VERSION_3, 0)
     low_high = [mask >> shift & 0xFFFFFFFF for shift in (0, 32) for mask in (effective, permitted, inheritable)]
-    with span("capability.set", capset_text(effective, permitted, inheritable), _EPERM):
+    with span("capability.set", lambda: capset_text(effective, permitted, inheritable), _EPERM):
         syscall("capset", header, struct.pack("=6I", *low_high))
 
 
@@ -289,7 +289,7 @@ def drop_bounding(keep: int) -> None:
 def _drop_from_bounding(number: int, name: str) -> bool:
     """Drop one capability; return False if the kernel has none of this number, nor then of a higher one."""
     try:
-        with span("capability.bound", f"prctl(PR_CAPBSET_DROP, {name})", _EPERM):
+        with span("capability.bound", lambda: f"prctl(PR_CAPBSET_DROP, {name})", _EPERM):
             _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
     except SyscallError as error:
         if error.errno != errno.EINVAL:

@@ -19,10 +19,13 @@ def open_file(path: str, flags: int, mode: int = 0) -> int:
         open(2)
     """
     flags |= os.O_CLOEXEC
-    mode_text = f", 0{mode:o}" if flags & os.O_CREAT else ""
-    call = f"openat(AT_FDCWD, {quoted(path)}, {open_flags_text(flags)}{mode_text})"
-    with span("file.open", call, {errno.ENOENT: f"{path} does not exist"}) as here:
+    with span("file.open", lambda: _open_text(path, flags, mode), {errno.ENOENT: f"{path} does not exist"}) as here:
         return here.returns(os.open(path, flags, mode))
+
+
+def _open_text(path: str, flags: int, mode: int) -> str:
+    mode_text = f", 0{mode:o}" if flags & os.O_CREAT else ""
+    return f"openat(AT_FDCWD, {quoted(path)}, {open_flags_text(flags)}{mode_text})"
 
 
 def write_text(path: str, text: str, area: str = "file.write") -> None:
@@ -30,7 +33,7 @@ def write_text(path: str, text: str, area: str = "file.write") -> None:
     fd = open_file(path, os.O_WRONLY)
     try:
         with span(
-            area, f"write({fd}, {quoted(text)}, {len(text)})", {errno.EINVAL: f"{path} does not take {text!r}"}
+            area, lambda: f"write({fd}, {quoted(text)}, {len(text)})", {errno.EINVAL: f"{path} does not take {text!r}"}
         ) as here:
             here.returns(os.write(fd, text.encode()))
     finally:
@@ -39,7 +42,8 @@ def write_text(path: str, text: str, area: str = "file.write") -> None:
 
 def chdir(path: str) -> None:
     """Change the working directory."""
-    with span("process.chdir", f"chdir({quoted(path)})", {errno.ENOENT: f"the directory {path} does not exist"}):
+    hints = {errno.ENOENT: f"the directory {path} does not exist"}
+    with span("process.chdir", lambda: f"chdir({quoted(path)})", hints):
         os.chdir(path)
 
 
@@ -81,10 +85,16 @@ def mknod(name: str, mode: int, major: int, minor: int, directory_fd: int) -> No
     See Also:
         mknod(2)
     """
-    kind = "S_IFCHR" if mode & 0o170000 == 0o020000 else "S_IFBLK" if mode & 0o170000 == 0o060000 else "S_IFIFO"
-    call = f"mknodat({directory_fd}, {quoted(name)}, {kind}|0{mode & 0o7777:o}, {makedev_text(major, minor)})"
-    with span("file.mknod", call, {errno.EPERM: "device nodes need CAP_MKNOD in the first user namespace"}):
+    with span("file.mknod", lambda: _mknod_text(name, mode, major, minor, directory_fd), _MKNOD_HINTS):
         os.mknod(name, mode, os.makedev(major, minor), dir_fd=directory_fd)
+
+
+_MKNOD_HINTS = {errno.EPERM: "device nodes need CAP_MKNOD in the first user namespace"}
+
+
+def _mknod_text(name: str, mode: int, major: int, minor: int, directory_fd: int) -> str:
+    kind = "S_IFCHR" if mode & 0o170000 == 0o020000 else "S_IFBLK" if mode & 0o170000 == 0o060000 else "S_IFIFO"
+    return f"mknodat({directory_fd}, {quoted(name)}, {kind}|0{mode & 0o7777:o}, {makedev_text(major, minor)})"
 
 
 def chown(name: str, uid: int, gid: int, directory_fd: int) -> None:
@@ -93,11 +103,11 @@ def chown(name: str, uid: int, gid: int, directory_fd: int) -> None:
     See Also:
         fchownat(2)
     """
-    with span("file.chown", f"fchownat({directory_fd}, {quoted(name)}, {uid}, {gid}, AT_SYMLINK_NOFOLLOW)"):
+    with span("file.chown", lambda: f"fchownat({directory_fd}, {quoted(name)}, {uid}, {gid}, AT_SYMLINK_NOFOLLOW)"):
         os.chown(name, uid, gid, dir_fd=directory_fd, follow_symlinks=False)
 
 
 def symlink(target: str, name: str, directory_fd: int) -> None:
     """Make a symbolic link in an open directory."""
-    with span("file.symlink", f"symlinkat({quoted(target)}, {directory_fd}, {quoted(name)})"):
+    with span("file.symlink", lambda: f"symlinkat({quoted(target)}, {directory_fd}, {quoted(name)})"):
         os.symlink(target, name, dir_fd=directory_fd)

@@ -89,9 +89,14 @@ def mount(source: str | None, target: str, fstype: str | None, flags: int = 0, d
     See Also:
         mount(2)
     """
-    call = f"mount({quoted(source)}, {quoted(target)}, {quoted(fstype)}, {flag_names(flags, MS_NAMES)}, {quoted(data)})"
-    with span("mount.mount", call, _MOUNT_HINTS):
+    with span("mount.mount", lambda: mount_text(source, target, fstype, flags, data), _MOUNT_HINTS):
         _mount(_bytes(source), os.fsencode(target), _bytes(fstype), flags, _bytes(data))
+
+
+def mount_text(source: str | None, target: str, fstype: str | None, flags: int, data: str | None) -> str:
+    """Return the call as strace prints it."""
+    words = (quoted(source), quoted(target), quoted(fstype), flag_names(flags, MS_NAMES), quoted(data))
+    return f"mount({', '.join(words)})"
 
 
 def umount(target: str, flags: int = 0) -> None:
@@ -103,8 +108,8 @@ def umount(target: str, flags: int = 0) -> None:
     See Also:
         umount2(2)
     """
-    call = f"umount2({quoted(target)}, {flag_names(flags, _UMOUNT_NAMES)})"
-    with span("mount.umount", call, {errno.EBUSY: "something still uses it; MNT_DETACH does not wait"}):
+    hints = {errno.EBUSY: "something still uses it; MNT_DETACH does not wait"}
+    with span("mount.umount", lambda: f"umount2({quoted(target)}, {flag_names(flags, _UMOUNT_NAMES)})", hints):
         _umount2(os.fsencode(target), flags)
 
 

@@ -211,7 +211,7 @@ def execve(path: str, argv: "tuple[str, ...]", env: "dict[str, str]") -> None:
     See Also:
         execve(2)
     """
-    with span("process.execve", execve_text(path, argv, len(env))):
+    with span("process.execve", lambda: execve_text(path, argv, len(env))):
         os.execve(path, argv, env)  # noqa: S606 - to become another program is the purpose
 
 

@@ -12,7 +12,7 @@ import stat
 
 from toolkit.core.errors import SyscallError
 from toolkit.linux.flags import flag_names, quoted
-from toolkit.linux.libc import syscall
+from toolkit.linux.libc import NR, c_char_p, c_int, c_long, c_size_t, function
 from toolkit.trace import span
 
 RESOLVE_NO_XDEV = 0x01
@@ -53,6 +53,12 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
+_HOW_BYTES = ctypes.sizeof(_OpenHow)
+_NR_OPENAT2 = NR["openat2"]
+_openat2 = function("syscall", c_long, c_int, c_char_p, ctypes.POINTER(_OpenHow), c_size_t, restype=c_long)
+_OPENAT2_HINTS = {errno.ENOSYS: "openat2 needs Linux 5.6"}
+
+
 def open_flags_text(flags: int) -> str:
     """Return open(2) flags as strace prints them."""
     access = "" if flags & (os.O_WRONLY | os.O_RDWR) else "O_RDONLY"
@@ -72,14 +78,15 @@ def openat2(directory_fd: int, path: str, flags: int, *, mode: int = 0, resolve:
     """
     flags |= os.O_CLOEXEC
     how = _OpenHow(flags, mode, resolve)
-    mode_text = f", mode=0{mode:o}" if mode else ""
-    resolve_text = flag_names(resolve, _RESOLVE_NAMES)
-    call = (
-        f"openat2({directory_fd}, {quoted(path)}, "
-        f"{{flags={open_flags_text(flags)}{mode_text}, resolve={resolve_text}}}, 24)"
-    )
-    with span("file.openat2", call, {errno.ENOSYS: "openat2 needs Linux 5.6"}) as here:
-        return here.returns(syscall("openat2", directory_fd, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)))
+    with span("file.openat2", lambda: _openat2_text(directory_fd, path, how), _OPENAT2_HINTS) as here:
+        return here.returns(_openat2(_NR_OPENAT2, directory_fd, os.fsencode(path), ctypes.byref(how), _HOW_BYTES))
+
+
+def _openat2_text(directory_fd: int, path: str, how: _OpenHow) -> str:
+    mode_text = f", mode=0{how.mode:o}" if how.mode else ""
+    resolve_text = flag_names(how.resolve, _RESOLVE_NAMES)
+    flags_text = open_flags_text(how.flags)
+    return f"openat2({directory_fd}, {quoted(path)}, {{flags={flags_text}{mode_text}, resolve={resolve_text}}}, 24)"
 
 
 def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH, mode: int = 0) -> int:
@@ -117,7 +124,7 @@ def _make_last(root_fd: int, path: str, mode: int) -> str:
             return ""
         raise
     try:
-        with span("file.mkdir", f"mkdirat({parent_fd}, {quoted(name)}, 0{mode:o})"):
+        with span("file.mkdir", lambda: f"mkdirat({parent_fd}, {quoted(name)}, 0{mode:o})"):
             os.mkdir(name, mode, dir_fd=parent_fd)
     except OSError as exc:
         if exc.errno == errno.EEXIST:  # a symlink to something that does not exist
@@ -205,7 +212,7 @@ def _make_one(root_fd: int, parent: str, name: str, mode: int) -> None:
 
 def _mkdirat(directory_fd: int, name: str, mode: int) -> None:
     try:
-        with span("file.mkdir", f"mkdirat({directory_fd}, {quoted(name)}, 0{mode:o})"):
+        with span("file.mkdir", lambda: f"mkdirat({directory_fd}, {quoted(name)}, 0{mode:o})"):
             os.mkdir(name, mode, dir_fd=directory_fd)
     except OSError as exc:
         if exc.errno != errno.EEXIST:  # else another process was quicker

@@ -122,8 +122,8 @@ class Zygote:
         from toolkit.runtime import steps
 
         uses_reserve = not request.gated and _is_for_reserve(plan)
-        message = frames.control(request._replace(uses_reserve=uses_reserve).to_json())
-        message += frames.control({"plan": steps.to_json(plan)})
+        message = frames.frame(frames.REQUEST, request._replace(uses_reserve=uses_reserve).encode())
+        message += frames.frame(frames.PLAN, steps.encode(plan))
         try:
             if lock_fd >= 0:
                 sent = socket.send_fds(sock, [message], [lock_fd])

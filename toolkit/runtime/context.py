@@ -25,8 +25,12 @@ class Reports(Protocol):
         """Give away the master end of its terminal."""
         ...
 
-    def executing(self, event: "Event") -> None:
-        """Say that execve comes next: the end of the stream will say that it worked."""
+    def executing(self, event: "Event | None") -> None:
+        """Say that execve comes next: the end of the stream will say that it worked.
+
+        Args:
+            event: of that call; None where nobody records.
+        """
         ...
 
     def failed(self, message: "Message") -> None:

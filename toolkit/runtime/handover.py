@@ -168,4 +168,4 @@ def _listen(run_dir: str) -> int:
 
 def undo_order(request: bytes, message: "dict[str, object]") -> bytes:
     """Return the body of a FAILED packet: what was asked for, and why it came to nothing."""
-    return json.dumps({"request": json.loads(request), "failed": message}).encode()
+    return json.dumps({"request": request.hex(), "failed": message}).encode()

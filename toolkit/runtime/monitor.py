@@ -131,7 +131,7 @@ def _begin_outside(request: bytes, fds: list[int]) -> None:
 
 def _undo(document: channel.Message, fds: list[int]) -> None:
     """Clear up after a start that failed, in the order of ownership; then tell why."""
-    request = Request.from_json(document["request"])
+    request = Request.decode(bytes.fromhex(document["request"]))
     connection = socket.socket(fileno=fds[0])
     remains.undo(request, channel.error_of(document["failed"]), fds[1] if len(fds) > 1 else -1, connection)
 
@@ -162,7 +162,7 @@ def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None) -> Non
     A container of --rm whose asker is still there is left to it: it removes
     all at once, and is warm.  Should it be killed before, the next command does.
     """
-    request = Request.from_json(json.loads(handed.request))
+    request = Request.decode(handed.request)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     oom_killed = remains.was_oom_killed(request)
     how = ExitRecord(code if code >= 0 else 128 - code, oom_killed, handed.started_at, clock.now())

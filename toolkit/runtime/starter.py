@@ -40,9 +40,9 @@ class ToStarter:
         """Give the terminal's master to the starter."""
         channel.send(self._sock, {"master": True}, (fd,))
 
-    def executing(self, event: Event) -> None:
+    def executing(self, event: Event | None) -> None:
         """Say that execve comes next."""
-        channel.send(self._sock, {"exec": event.to_json()})
+        channel.send(self._sock, {"exec": None if event is None else event.to_json()})
 
     def failed(self, message: channel.Message) -> None:
         """Say why it went no further."""
@@ -70,7 +70,7 @@ class _Start:
 
     def __init__(self, request: bytes, fds: list[int], monitor: socket.socket) -> None:
         self._request_bytes = request
-        self._request = Request.from_json(json.loads(request))
+        self._request = Request.decode(request)
         self._connection = socket.socket(fileno=fds[0])
         self._lock_fd = fds[1] if len(fds) > 1 else -1
         self._monitor = monitor
@@ -96,11 +96,10 @@ class _Start:
             handover.send(self._monitor, handover.TERMINAL, b"", (self._master_fd,))
         made.send(self._monitor)
         made.announce(self._monitor, self._pid)
-        event = json.dumps(executing).encode() if self._request.trace else b""
-        handover.send(self._monitor, handover.EXECUTING, event)
+        handover.send(self._monitor, handover.EXECUTING, executing)
 
-    def _start(self, made: handover.Handover, stdio: tuple[int, int, int]) -> list[object]:
-        """Return the event of the execve when the program runs.
+    def _start(self, made: handover.Handover, stdio: tuple[int, int, int]) -> bytes:
+        """Return the event of the execve, as JSON, when the program runs; nothing where nobody records.
 
         Raises:
             EngineError: as whoever did the step reported it.
@@ -111,7 +110,7 @@ class _Start:
             raise StartError("whoever asked for the start is gone")
         if self._request.trace:
             set_current(Recorder(steps.OUTSIDE))
-        plan = steps.from_json(json.loads(received[1])["plan"])
+        plan = steps.decode(received[1])
         context = Context(steps.OUTSIDE, ToStarter(theirs), stdio)
         watcher = Watcher(self._connection, is_gated=self._request.gated)
         not_inits = (ours.fileno(), self._monitor.fileno(), *(fd for fd in made.fds if fd != made.connection_fd))
@@ -126,9 +125,9 @@ class _Start:
                 self._pid, self._pidfd = context.pid, process.pidfd_open(context.pid)
         return self._await_program(ours)
 
-    def _await_program(self, reports: socket.socket) -> list[object]:
+    def _await_program(self, reports: socket.socket) -> bytes:
         """Take init's reports until execve closes the way they come."""
-        executing: list[object] | None = None
+        executing: channel.Message | None = None
         while True:
             message, fds = channel.receive(reports)
             if message is None:
@@ -136,13 +135,15 @@ class _Start:
             if "master" in message:
                 self._master_fd = fds[0]
             elif "exec" in message:
-                executing = message["exec"]
+                executing = message
             elif "failed" in message:
                 raise channel.error_of(message["failed"])
         if executing is None:
             raise StartError("the container's first process died while it was being set up", hint="see its limits")
-        event = Event.from_json(executing)
-        return event._replace(cost_ns=time.monotonic_ns() - event.start_ns).to_json()
+        if executing["exec"] is None:
+            return b""
+        event = Event.from_json(executing["exec"])
+        return json.dumps(event._replace(cost_ns=time.monotonic_ns() - event.start_ns).to_json()).encode()
 
 
 def _kill_and_wait(pidfd: int) -> None:

@@ -31,7 +31,6 @@ class ToMonitor:
 
     def __init__(self, monitor: socket.socket) -> None:
         self._monitor = monitor
-        self._is_traced = False
         self._connection_fd = -1
         self._lock_fd = -1
         self._request = b""
@@ -42,10 +41,6 @@ class ToMonitor:
         self._lock_fd = lock_fd
         self._request = request
 
-    def trace(self) -> None:
-        """Report events, too."""
-        self._is_traced = True
-
     def born(self, pid: int) -> None:
         """Never called: this process is the one that is born."""
 
@@ -53,9 +48,9 @@ class ToMonitor:
         """Give the terminal's master to the monitor."""
         handover.send(self._monitor, handover.TERMINAL, b"", (fd,))
 
-    def executing(self, event: Event) -> None:
+    def executing(self, event: Event | None) -> None:
         """Say that execve comes next."""
-        body = json.dumps(event.to_json()).encode() if self._is_traced else b""
+        body = b"" if event is None else json.dumps(event.to_json()).encode()
         handover.send(self._monitor, handover.EXECUTING, body)
 
     def failed(self, message: channel.Message) -> None:
@@ -91,7 +86,7 @@ def work(
     context = Context(steps.INIT, reports, NO_STDIO)
     early, obstacle = _begin_early(context)
     connection, lock_fd, content = _await_request(listener, token, zygote_lives)
-    request = Request.from_json(json.loads(content))
+    request = Request.decode(content)
     reports.take(connection, lock_fd, content)
     if not request.uses_reserve:
         handover.send(monitor, handover.OUTSIDE, content, reports.fds)
@@ -113,12 +108,11 @@ def work(
             os.close(fd)
     reports.hand_over()
     if request.trace:
-        reports.trace()
         _record_early(pid, (*birth_ns, born_ns), early)
     plan_frame = frames.read_exactly_one(connection)
     if plan_frame is None:
         os._exit(1)
-    plan = steps.from_json(json.loads(plan_frame[1])["plan"])
+    plan = steps.decode(plan_frame[1])
     be_init(plan, len(RESERVE_STEPS), context, Watcher(connection, is_gated=False))
 
 
@@ -131,12 +125,12 @@ def refuse(listener: socket.socket, token: int, zygote_lives: int) -> NoReturn:
     try:
         unshare(CLONE_NEWPID)
     except SyscallError as exc:
-        remains.undo(Request.from_json(json.loads(content)), exc, lock_fd, connection)
+        remains.undo(Request.decode(content), exc, lock_fd, connection)
     os._exit(1)  # where it works now, the client is told of a lost monitor, and tries again
 
 
 def _await_request(listener: socket.socket, token: int, zygote_lives: int) -> tuple[socket.socket, int, bytes]:
-    """Return a connection, the lock of the container's run directory (or -1), and the request as JSON."""
+    """Return a connection, the lock of the container's run directory (or -1), and the request as it came."""
     connection = _accept(listener, zygote_lives)
     os.close(token)
     os.close(zygote_lives)
@@ -212,25 +206,22 @@ _EXAMPLE: tuple[steps.Step, ...] = (
     steps.SetCapabilities(0, 0, 0, 0),
     steps.Exec(("true",), ("PATH=/bin",)),
 )
-_REHEARSAL = json.dumps({"plan": steps.to_json(_EXAMPLE)})
-
-
-_REQUEST = json.dumps(Request(id="example", cgroups=("/sys/fs/cgroup/example",), uses_reserve=True).to_json())
+_REHEARSAL = steps.encode(_EXAMPLE)
+_REQUEST = Request(id="example", cgroups=("/sys/fs/cgroup/example",), uses_reserve=True).encode()
 
 
 def rehearse() -> None:
     """Run the code of a start, as far as that changes nothing.
 
     After a fork each page that Python writes to costs 3 us; this way most of
-    that is paid before anyone waits: a request and a plan are decoded, calls
-    written out, a directory opened in a root, a file written, pipes made.
+    that is paid before anyone waits: a request and a plan are decoded, a
+    directory opened in a root, a file written, pipes made.
     """
-    request = Request.from_json(json.loads(_REQUEST))
-    for step in steps.from_json(json.loads(_REHEARSAL)["plan"]):
-        step.calls()
+    request = Request.decode(_REQUEST)
+    for step in steps.decode(_REHEARSAL):
         steps.about(step)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    made, stdio = handover.prepare(request, _REQUEST.encode(), ours, -1)
+    made, stdio = handover.prepare(request, _REQUEST, ours, -1)
     made.send(theirs)
     ours.close()
     theirs.close()

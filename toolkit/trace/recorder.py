@@ -84,13 +84,14 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
 
     Args:
         area: see `Event.area`.
-        call: the call as strace prints it.
+        call: the call as strace prints it, or what returns that: the text is needed only where somebody records, or
+            the call fails, and to spell all calls of a start takes longer than the kernel takes for a third of them.
         hints: the cure for each errno that has one.
     """
 
     __slots__ = ("_recorder", "_start_ns", "area", "call", "hints", "result")
 
-    def __init__(self, area: str, call: str, hints: "Mapping[int, str]" = _NO_HINTS) -> None:
+    def __init__(self, area: str, call: "str | Callable[[], str]", hints: "Mapping[int, str]" = _NO_HINTS) -> None:
         self.area = area
         self.call = call
         self.hints = hints
@@ -107,11 +108,17 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
         self.result = result
         return result
 
+    def text(self) -> str:
+        """Return the call as strace prints it."""
+        return self.call if isinstance(self.call, str) else self.call()
+
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, _tb: "TracebackType | None"
     ) -> None:
-        failed = exc.errno if isinstance(exc, OSError) else None
         recorder = self._recorder
+        if recorder is None and kind is None:
+            return
+        failed = exc.errno if isinstance(exc, OSError) else None
         if recorder is not None and (kind is None or failed is not None):
             cost_ns = time.monotonic_ns() - self._start_ns
             name = "" if failed is None else _errno.errorcode.get(failed, str(failed))
@@ -119,7 +126,7 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
             recorder.add(
                 Event(
                     self.area,
-                    self.call,
+                    self.text(),
                     result,
                     name,
                     self._start_ns,
@@ -130,7 +137,7 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
                 )
             )
         if failed is not None and not isinstance(exc, SyscallError):
-            raise SyscallError(self.call, failed, hint=self.hints.get(failed, "")) from exc
+            raise SyscallError(self.text(), failed, hint=self.hints.get(failed, "")) from exc
 
 
 Span = span

@@ -27,7 +27,7 @@ _WRITE_HINTS: "Mapping[int, str]" = {
 def make(path: str) -> bool:
     """Create the group `path`; return False if it is there already."""
     try:
-        with span("cgroup.mkdir", f'mkdir("{path}", 0755)', _HINTS):
+        with span("cgroup.mkdir", lambda: f'mkdir("{path}", 0755)', _HINTS):
             os.mkdir(path, 0o755)
     except SyscallError as error:
         if error.errno != errno.EEXIST:
@@ -43,14 +43,18 @@ def write(path: str, *values: str, area: str = "cgroup.write") -> None:
         SyscallError: ENOENT if the kernel lacks the file, EINVAL for a value it
             does not take, EBUSY for a memory limit below what is in use.
     """
-    with span("cgroup.open", f'openat(AT_FDCWD, "{path}", O_WRONLY|O_CLOEXEC)', _WRITE_HINTS) as opening:
+    with span("cgroup.open", lambda: f'openat(AT_FDCWD, "{path}", O_WRONLY|O_CLOEXEC)', _WRITE_HINTS) as opening:
         fd = opening.returns(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
     try:
         for value in values:
-            with span(area, f'write({fd}<{path}>, "{value}", {len(value)})', _WRITE_HINTS) as writing:
-                writing.returns(os.write(fd, value.encode()))
+            _write(fd, path, value, area)
     finally:
         os.close(fd)
+
+
+def _write(fd: int, path: str, value: str, area: str) -> None:
+    with span(area, lambda: f'write({fd}<{path}>, "{value}", {len(value)})', _WRITE_HINTS) as writing:
+        writing.returns(os.write(fd, value.encode()))
 
 
 def write_all(settings: "Sequence[tuple[str, str]]") -> None:
@@ -68,7 +72,7 @@ def read(path: str) -> str:
     Raises:
         SyscallError: ENOENT if the group or the file does not exist.
     """
-    with span("cgroup.read", f'openat(AT_FDCWD, "{path}", O_RDONLY|O_CLOEXEC)') as reading:
+    with span("cgroup.read", lambda: f'openat(AT_FDCWD, "{path}", O_RDONLY|O_CLOEXEC)') as reading:
         fd = reading.returns(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         try:
             text = b""
@@ -97,7 +101,7 @@ def remove(path: str) -> bool:
         SyscallError: EBUSY while it holds processes or groups.
     """
     try:
-        with span("cgroup.rmdir", f'rmdir("{path}")', {errno.EBUSY: "processes or groups are still in it"}):
+        with span("cgroup.rmdir", lambda: f'rmdir("{path}")', {errno.EBUSY: "processes or groups are still in it"}):
             os.rmdir(path)
     except SyscallError as error:
         if error.errno != errno.ENOENT:

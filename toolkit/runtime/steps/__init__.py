@@ -1,6 +1,6 @@
 """The steps that plans are made of, one module for each concern."""
 
-from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, from_json, to_json
+from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, decode, encode
 from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices
 from toolkit.runtime.steps.devices import BindDevices, LinkDevices, MakeDevices
 from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, SetOomScore, SetRlimits, SetUser
@@ -89,6 +89,6 @@ __all__ = [
     "WriteIdMaps",
     "WriteSysctls",
     "about",
-    "from_json",
-    "to_json",
+    "decode",
+    "encode",
 ]

@@ -12,7 +12,8 @@ timed by `--explain` and walked by `step`.  There is no other description of
 how a container is made.
 """
 
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+import marshal
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,15 +77,21 @@ def about(one: Step) -> About:
     return known._replace(why=purpose or known.why, actor=actor or known.actor) if purpose or actor else known
 
 
-def to_json(plan: "tuple[Step, ...]") -> list[list[Any]]:
-    """Return a plan as JSON arrays: a step's name, then its fields."""
-    return [[type(item).__name__, *cast("tuple[object, ...]", item)] for item in plan]
+def encode(plan: "tuple[Step, ...]") -> bytes:
+    """Return a plan as it travels to the process that carries it out: each step's name, then its fields.
+
+    As `marshal` writes it: it keeps tuples, is ten times as quick as JSON, and
+    both ends are the same code on the same interpreter (a zygote of other code
+    has a socket of another name).
+    """
+    return marshal.dumps([(type(item).__name__, *cast("tuple[object, ...]", item)) for item in plan])
 
 
-def from_json(rows: list[list[Any]]) -> "tuple[Step, ...]":
-    """Make the plan that `to_json` was given."""
-    return tuple(_KINDS[row[0]](*map(_frozen, row[1:])) for row in rows)
+def decode(data: bytes) -> "tuple[Step, ...]":
+    """Make the plan that `encode` was given.
 
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+    Raises:
+        KeyError: a step that does not exist.
+    """
+    rows = marshal.loads(data)  # noqa: S302 - from a socket that is root's alone
+    return tuple([_KINDS[row[0]](*row[1:]) for row in rows])

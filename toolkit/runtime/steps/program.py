@@ -137,17 +137,20 @@ class Exec(NamedTuple):
         failure: OSError | None = None
         for path in self.candidates(env):
             # Before it is done: when it has worked nobody is left here to say so.
-            call = process.execve_text(path, self.argv, len(env))
-            recorder = current()
-            step_index = -1 if recorder is None else recorder.step
-            context.reports.executing(
-                Event("process.execve", call, 0, "", time.monotonic_ns(), 0, os.getpid(), INIT, step_index)
-            )
+            context.reports.executing(self._event(path, len(env)))
             try:
                 process.execve(path, self.argv, env)
             except OSError as exc:
                 failure = _worse(failure, exc)
         raise self._error(failure)
+
+    def _event(self, path: str, env_count: int) -> Event | None:
+        """Return the event of an execve that works; None where nobody records."""
+        recorder = current()
+        if recorder is None:
+            return None
+        call = process.execve_text(path, self.argv, env_count)
+        return Event("process.execve", call, 0, "", time.monotonic_ns(), 0, os.getpid(), INIT, recorder.step)
 
     def candidates(self, env: dict[str, str]) -> tuple[str, ...]:
         """Return the paths to try, in the order of PATH (execvp(3))."""
