@@ -58,6 +58,13 @@ class Engine:
         engine.recovery.run()
         return engine
 
+    @classmethod
+    def finish(cls, root: str, run_dir: str, ident: str) -> None:
+        """Remove an ended container of --rm, unless somebody has: then the engine's directories may be gone as well."""
+        if os.path.isdir(Paths(root, run_dir).run_dir(ident)):
+            with cls.open(root, run_dir) as engine:
+                engine.recovery.recover(ident)
+
     @cached_property
     def cgroups(self) -> "Cgroups":
         """The containers' control groups; found on this host at first use, since looking needs none of them."""
@@ -98,8 +105,8 @@ class Engine:
         """Return the command that removes an ended container of --rm when nobody is attached."""
         source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         program = (
-            f"import sys; sys.path.insert(0, {source!r}); from toolkit.engine import Engine; "
-            f"Engine.open({self.paths.root!r}, {self.paths.run!r}).recovery.recover({ident!r})"
+            f"import sys; sys.path.insert(0, {source!r}); from toolkit.engine.engine import Engine; "
+            f"Engine.finish({self.paths.root!r}, {self.paths.run!r}, {ident!r})"
         )
         return (sys.executable, "-I", "-S", "-c", program)
 
