@@ -36,12 +36,13 @@ def _names(made: tuple[steps.Step, ...]) -> list[str]:
 def test_smallest_plan() -> None:
     assert _names(plan(_config())) == [
         "NewProcess",
+        "NewSession",
+        "JoinKeyring",
         "Unshare",
         "SetPropagation",
         "BindRoot",
         "ConnectStdio",
         "PivotRoot",
-        "JoinKeyring",
         "ChangeDirectory",
         "BoundCapabilities",
         "SetUser",
@@ -56,8 +57,9 @@ def test_process_is_born_in_its_pid_namespace_and_takes_the_others() -> None:
     config["linux"]["namespaces"].append({"type": "uts"})
     made = plan(config)
     assert made[0] == steps.NewProcess(CLONE_NEWPID)
-    assert made[1] == steps.Unshare(CLONE_NEWUTS)
-    assert made[2] == steps.Unshare(CLONE_NEWNS)
+    assert made[1:3] == (steps.NewSession(), steps.JoinKeyring())
+    assert made[3] == steps.Unshare(CLONE_NEWUTS)
+    assert made[4] == steps.Unshare(CLONE_NEWNS)
 
 
 def test_limits_stand_before_the_process_is_under_them() -> None:
@@ -145,8 +147,9 @@ def test_exec_enters_what_runs_and_mounts_nothing() -> None:
         "NewProcess",
         "JoinCgroup",
         "EnterNamespaces",
-        "ConnectStdio",
+        "NewSession",
         "JoinKeyring",
+        "ConnectStdio",
         "ChangeDirectory",
         "SetUser",
         "DieWithMonitor",

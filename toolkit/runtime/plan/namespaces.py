@@ -44,6 +44,9 @@ def begin(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str]) -> "I
     """Make a process in a new pid namespace; the rest it does itself."""
     yield from _before_birth(config, wanted)
     yield steps.NewProcess(namespace.CLONE_NEWPID if wanted.get("pid") == "" else 0)
+    yield steps.NewSession()
+    if "user" not in wanted:
+        yield steps.JoinKeyring()
     flags = sum(namespace.KINDS[kind] for kind in ("net", "ipc", "uts") if wanted.get(kind) == "")
     if flags:
         yield steps.Unshare(flags)
@@ -74,6 +77,7 @@ def begin_in_user_namespace(
         if cgroup.device_program[1]:
             yield steps.LimitDevices(*cgroup.device_program, steps.OUTSIDE)
     yield steps.NewProcess(sum(namespace.KINDS[kind] for kind in _CLONE_ORDER if wanted.get(kind) == ""))
+    yield steps.NewSession()
     yield steps.WriteIdMaps(_id_map(linux.get("uidMappings", [])), _id_map(linux.get("gidMappings", [])))
     if overlay is not None:
         owner = (_host_root(linux.get("uidMappings", [])), _host_root(linux.get("gidMappings", [])))
@@ -127,6 +131,7 @@ def enter(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
         if wanted["user"]:
             yield steps.JoinNamespace("user", wanted["user"])
         yield steps.BecomeNamespaceRoot()
+        yield steps.JoinKeyring()  # it belongs to whom this process is now
     for kind in ("net", "ipc", "uts", "cgroup", "mnt"):
         if wanted.get(kind):
             yield steps.JoinNamespace(kind, wanted[kind])

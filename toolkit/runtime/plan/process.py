@@ -27,7 +27,6 @@ def become(process: "spec.Process", seccomp: "Filter | None", *, may_make_direct
     limits = process.get("rlimits", [])
     if limits:
         yield steps.SetRlimits(tuple((limit["type"], limit["soft"], limit["hard"]) for limit in limits))
-    yield steps.JoinKeyring("_ses")
     yield steps.ChangeDirectory(process.get("cwd") or "/", may_make_directory)
     no_new_privileges = process.get("noNewPrivileges", False)
     load = [steps.LoadSeccomp(*seccomp)] if seccomp is not None else []
@@ -81,5 +80,7 @@ def _exec_steps(process: "spec.Process", target: "ExecTarget", seccomp: "Filter 
     yield steps.EnterNamespaces(flags)
     if "user" in target.namespaces:
         yield steps.BecomeNamespaceRoot()
+    yield steps.NewSession()
+    yield steps.JoinKeyring()
     yield stdio(process, bind_console=False)
     yield from become(process, seccomp, may_make_directory=False)

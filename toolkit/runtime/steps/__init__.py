@@ -3,10 +3,9 @@
 from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, decode, encode
 from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices
 from toolkit.runtime.steps.devices import BindDevices, LinkDevices, MakeDevices
-from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, SetOomScore, SetRlimits, SetUser
+from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, NewSession, SetOomScore, SetRlimits, SetUser
 from toolkit.runtime.steps.mounts import CloneMounts, MaskPath, MountFilesystem, ReadonlyPath
 from toolkit.runtime.steps.namespaces import (
-    RESERVE_STEPS,
     BecomeNamespaceRoot,
     EnterNamespaces,
     EnterPidNamespace,
@@ -23,6 +22,7 @@ from toolkit.runtime.steps.namespaces import (
     WriteIdMaps,
 )
 from toolkit.runtime.steps.program import ConnectStdio, DieWithMonitor, Exec, OpenTerminal
+from toolkit.runtime.steps.reserve import RESERVE_STEPS
 from toolkit.runtime.steps.root import (
     AttachRoot,
     BindRoot,
@@ -69,6 +69,7 @@ __all__ = [
     "MountFilesystem",
     "MountOverlay",
     "NewProcess",
+    "NewSession",
     "OpenTarget",
     "OpenTerminal",
     "PivotRoot",

@@ -66,13 +66,27 @@ class SetOomScore(NamedTuple):
 class JoinKeyring(NamedTuple):
     """Start a session keyring of the container's own."""
 
-    name: str
-
     def calls(self) -> tuple[str, ...]:
-        return (f"keyctl(KEYCTL_JOIN_SESSION_KEYRING, {quoted(self.name)})",)
+        return ("keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)",)
 
     def apply(self, context: "Context") -> None:
-        keyring.join_session(self.name)
+        keyring.join_session()
+
+
+@step(
+    INIT,
+    "identity",
+    why="Out of the session of whoever asked: signals of its terminal do not reach in, and a new one may be taken.",
+    see="setsid(2), credentials(7)",
+)
+class NewSession(NamedTuple):
+    """Begin a session of processes of the container's own."""
+
+    def calls(self) -> tuple[str, ...]:
+        return ("setsid()",)
+
+    def apply(self, context: "Context") -> None:
+        process.setsid()
 
 
 @step(INIT, "identity", why="The program starts where the image or --workdir says.", see="chdir(2)")

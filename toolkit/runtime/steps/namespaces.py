@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from toolkit.core.errors import StartError
 from toolkit.linux import file, namespace, netdevice, process, procfs
-from toolkit.runtime.steps.base import INIT, OUTSIDE, Step, step
+from toolkit.runtime.steps.base import INIT, OUTSIDE, step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -285,11 +285,3 @@ class LoopbackUp(NamedTuple):
 
     def apply(self, context: "Context") -> None:
         netdevice.bring_up("lo")
-
-
-RESERVE_STEPS: "tuple[Step, ...]" = (
-    NewProcess(namespace.CLONE_NEWPID, in_reserve=True),
-    Unshare(namespace.CLONE_NEWUTS | namespace.CLONE_NEWIPC | namespace.CLONE_NEWNET),
-    LoopbackUp(),
-)
-"""What nearly every plan begins with: the process that is kept in reserve has done it before anyone asks."""

@@ -38,7 +38,6 @@ class OpenTerminal(NamedTuple):
         return (
             'openat(ROOT, "/dev/pts/ptmx", O_RDWR|O_NOCTTY)',
             "sendmsg(CHANNEL, SCM_RIGHTS [MASTER])",
-            "setsid()",
             "ioctl(SLAVE, TIOCSCTTY, 0)",
         )
 
@@ -57,7 +56,6 @@ class OpenTerminal(NamedTuple):
         os.close(master)
         if self.bind_console:
             self._bind_console(context.root_fd, f"{base}/dev/pts/{number}")
-        process.setsid()
         pty.set_controlling_terminal(slave)
         for fd in (0, 1, 2):
             process.dup2(slave, fd)
@@ -83,10 +81,9 @@ class ConnectStdio(NamedTuple):
     """Connect stdin, stdout and stderr to the monitor's pipes."""
 
     def calls(self) -> tuple[str, ...]:
-        return ("setsid()", "dup2(STDIN, 0)", "dup2(STDOUT, 1)", "dup2(STDERR, 2)")
+        return ("dup2(STDIN, 0)", "dup2(STDOUT, 1)", "dup2(STDERR, 2)")
 
     def apply(self, context: "Context") -> None:
-        process.setsid()
         for target, fd in enumerate(context.stdio):
             process.dup2(fd, target)
 
