@@ -65,6 +65,16 @@ def is_inside_root() -> bool:
     return buffer.value.startswith(b"/")
 
 
+def chroot(path: str) -> None:
+    """Take `path` as this process's root; alone it keeps nobody in.
+
+    See Also:
+        chroot(2)
+    """
+    with span("process.chroot", f"chroot({quoted(path)})", {errno.EPERM: "chroot needs CAP_SYS_CHROOT"}):
+        os.chroot(path)
+
+
 def fchdir(fd: int) -> None:
     """Change the working directory to an open one."""
     with span("process.chdir", f"fchdir({fd})"):

@@ -54,10 +54,15 @@ MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_NOATIME = 0x10
 MOUNT_ATTR_STRICTATIME = 0x20
+MOUNT_ATTR__ATIME = 0x70
 MOUNT_ATTR_NODIRATIME = 0x80
 MOUNT_ATTR_IDMAP = 0x100000
 MOUNT_ATTR_NOSYMFOLLOW = 0x200000
-_ATTR_NAMES = {name: value for name, value in list(globals().items()) if name.startswith("MOUNT_ATTR_")}
+_ATTR_NAMES = {
+    name: value
+    for name, value in sorted(globals().items(), key=lambda item: item[0] != "MOUNT_ATTR__ATIME")
+    if name.startswith("MOUNT_ATTR_")
+}
 
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
@@ -268,3 +273,14 @@ def fsmount(fs_fd: int) -> int:
     """
     with span("mount.fsmount", f"fsmount({fs_fd}, FSMOUNT_CLOEXEC, 0)", _MOUNT_HINTS) as here:
         return here.returns(syscall("fsmount", fs_fd, FSMOUNT_CLOEXEC, 0))
+
+
+def unescaped(field: str) -> str:
+    """Return a path as it is, from a field of /proc/PID/mountinfo, where space, tab, newline and backslash are octal.
+
+    See Also:
+        proc_pid_mountinfo(5)
+    """
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        field = field.replace(code, character)
+    return field

@@ -9,6 +9,7 @@ from toolkit.runtime.steps.base import INIT, OUTSIDE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.runtime.channel import Message
+    from toolkit.runtime.steps.waiting import RunHooks
     from toolkit.trace import Event
 
 NO_STDIO = (-1, -1, -1)
@@ -38,12 +39,41 @@ class Reports(Protocol):
         ...
 
 
+class Creator(Protocol):
+    """The command that makes a container which another command starts, seen from init; see `runtime.oci`."""
+
+    def run_hooks(self, step: "RunHooks") -> None:
+        """Have it run hooks outside, and wait until they are done."""
+        ...
+
+    def take_listener(self, fd: int) -> None:
+        """Have it take the descriptor that tells of system calls, and hand it to whoever answers for them."""
+        ...
+
+    def await_start(self) -> None:
+        """Tell it that all is ready but the program, and wait for the word to start."""
+        ...
+
+
 class Context:
     """The state of a plan under way; see the attributes."""
 
-    __slots__ = ("actor", "handed", "pid", "reports", "root_fd", "stdio", "target_pidfd", "turn")
+    __slots__ = (
+        "actor",
+        "candidates",
+        "creator",
+        "handed",
+        "pid",
+        "reports",
+        "root_fd",
+        "stdio",
+        "target_pidfd",
+        "turn",
+    )
 
-    def __init__(self, actor: str, reports: Reports, stdio: tuple[int, int, int]) -> None:
+    def __init__(
+        self, actor: str, reports: Reports, stdio: tuple[int, int, int], creator: Creator | None = None
+    ) -> None:
         self.actor = actor
         """OUTSIDE or INIT."""
         self.pid = 0
@@ -57,6 +87,10 @@ class Context:
         """Descriptors that the outside has made for init; they go over with its turn."""
         self.root_fd = -1
         """The new root directory, once it is mounted and until it is `/`."""
+        self.creator = creator
+        """Who makes the container for another to start; None: a monitor starts it."""
+        self.candidates: tuple[str, ...] | None = None
+        """Paths to try for the program, where they have been found ahead of its execve."""
         self.target_pidfd = -1
         """For exec: the process whose namespaces are joined."""
 
@@ -66,13 +100,14 @@ class Context:
         self.turn = turn
 
     def stay_outside(self, turn: socket.socket) -> None:
-        """Note the way to the new process; its pipes are no longer ours."""
+        """Note the way to the new process; its pipes, and what it has inherited for itself, are no longer ours."""
         self.actor = OUTSIDE
         self.turn = turn
-        for fd in set(self.stdio):
+        for fd in {*self.stdio, *self.handed}:
             if fd >= 0:
                 os.close(fd)
         self.stdio = NO_STDIO
+        self.handed.clear()
 
     def close(self) -> None:
         """Let go of the way to the other actor."""

@@ -56,8 +56,30 @@ _RECURSIVE_SET = {
     "rnoexec": m.MOUNT_ATTR_NOEXEC,
     "rnodiratime": m.MOUNT_ATTR_NODIRATIME,
     "rnoatime": m.MOUNT_ATTR_NOATIME,
+    "rstrictatime": m.MOUNT_ATTR_STRICTATIME,
     "rnosymfollow": m.MOUNT_ATTR_NOSYMFOLLOW,
 }
+
+
+_ATIME = m.MOUNT_ATTR__ATIME
+_RECURSIVE_CLEAR = {
+    "rrw": m.MOUNT_ATTR_RDONLY,
+    "rsuid": m.MOUNT_ATTR_NOSUID,
+    "rdev": m.MOUNT_ATTR_NODEV,
+    "rexec": m.MOUNT_ATTR_NOEXEC,
+    "rdiratime": m.MOUNT_ATTR_NODIRATIME,
+    "rsymfollow": m.MOUNT_ATTR_NOSYMFOLLOW,
+    # How access times are kept is one value, of which relatime is 0: it is cleared before it is set.
+    "rrelatime": _ATIME,
+    "rnorelatime": _ATIME,
+    "ratime": _ATIME,
+    "rnoatime": _ATIME,
+    "rstrictatime": _ATIME,
+    "rnostrictatime": _ATIME,
+}
+MAPPED = "idmap"
+MAPPED_WITH_ALL_BELOW = "ridmap"
+COPIED_UP = "tmpcopyup"
 
 
 class MountOptions(NamedTuple):
@@ -69,12 +91,20 @@ class MountOptions(NamedTuple):
     """MOUNT_ATTR_* to set on the whole tree."""
     data: str
     """What the file system itself is told."""
+    clear_attrs: int = 0
+    """MOUNT_ATTR_* to clear on the whole tree."""
+    idmap: str = ""
+    """MAPPED or MAPPED_WITH_ALL_BELOW."""
+    copies_up: bool = False
+    """A tmpfs begins with what lies below it."""
 
 
 def parse_options(options: list[str]) -> MountOptions:
     """Sort mount options by who takes them; a later one wins over an earlier."""
     flags = 0
-    set_attrs = 0
+    set_attrs = clear_attrs = 0
+    idmap = ""
+    copies_up = False
     propagation: list[int] = []
     data: list[str] = []
     for option in options:
@@ -84,11 +114,17 @@ def parse_options(options: list[str]) -> MountOptions:
             flags &= ~_CLEAR[option]
         elif option in _PROPAGATION:
             propagation.append(_PROPAGATION[option])
-        elif option in _RECURSIVE_SET:
-            set_attrs |= _RECURSIVE_SET[option]
+        elif option in _RECURSIVE_SET or option in _RECURSIVE_CLEAR:
+            added, taken = _RECURSIVE_SET.get(option, 0), _RECURSIVE_CLEAR.get(option, 0)
+            set_attrs = set_attrs & ~taken | added
+            clear_attrs = clear_attrs & ~(added & ~_ATIME) | taken
+        elif option in (MAPPED, MAPPED_WITH_ALL_BELOW):
+            idmap = option
+        elif option == COPIED_UP:
+            copies_up = True
         else:
             data.append(option)
-    return MountOptions(flags, tuple(propagation), set_attrs, ",".join(data))
+    return MountOptions(flags, tuple(propagation), set_attrs, ",".join(data), clear_attrs, idmap, copies_up)
 
 
 def propagation_flags(name: str) -> int:

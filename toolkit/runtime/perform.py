@@ -129,7 +129,7 @@ def _do(plan: tuple[Step, ...], index: int, context: Context, watcher: Watcher) 
     if recorder is not None:
         recorder.step = index
     if isinstance(step, Exec):
-        step.make_ready()
+        step.make_ready(context)
         watcher.flush()  # nobody is left to do it when execve has worked
     step.apply(context)
     if isinstance(step, NewProcess) and context.actor == INIT and recorder is not None:

@@ -50,6 +50,32 @@ class ConsoleSize(TypedDict):
     width: int
 
 
+class Scheduler(TypedDict, total=False):
+    """How the CPUs are shared; see sched_setattr(2)."""
+
+    policy: Required[str]
+    nice: int
+    priority: int
+    flags: list[str]
+    runtime: int
+    deadline: int
+    period: int
+
+
+_IoPriority = TypedDict("_IoPriority", {"class": Required[str], "priority": int}, total=False)
+
+
+class IoPriority(_IoPriority):
+    """The place in the queue for disks; see ioprio_set(2)."""
+
+
+class Affinity(TypedDict, total=False):
+    """The CPUs of an exec, as lists such as "0-3": before it joins the container's cgroup, and after."""
+
+    initial: str
+    final: str
+
+
 class Process(TypedDict, total=False):
     """The container's process."""
 
@@ -63,6 +89,11 @@ class Process(TypedDict, total=False):
     rlimits: list[Rlimit]
     noNewPrivileges: bool
     oomScoreAdj: int
+    scheduler: Scheduler
+    ioPriority: IoPriority
+    execCPUAffinity: Affinity
+    apparmorProfile: str
+    selinuxLabel: str
 
 
 class Root(TypedDict, total=False):
@@ -79,13 +110,9 @@ class Mount(TypedDict, total=False):
     type: str
     source: str
     options: list[str]
-
-
-class Namespace(TypedDict, total=False):
-    """A namespace to make, or with `path` to join."""
-
-    type: Required[str]
-    path: str
+    uidMappings: "list[IDMapping]"
+    """How the owners of its files are shown; with these it is id-mapped."""
+    gidMappings: "list[IDMapping]"
 
 
 class IDMapping(TypedDict):
@@ -94,6 +121,13 @@ class IDMapping(TypedDict):
     containerID: int
     hostID: int
     size: int
+
+
+class Namespace(TypedDict, total=False):
+    """A namespace to make, or with `path` to join."""
+
+    type: Required[str]
+    path: str
 
 
 class TimeOffset(TypedDict, total=False):
@@ -115,6 +149,13 @@ class Device(TypedDict, total=False):
     gid: int
 
 
+class Personality(TypedDict, total=False):
+    """Which system the kernel behaves as."""
+
+    domain: Required[str]
+    flags: list[str]
+
+
 class Linux(TypedDict, total=False):
     """What is particular to Linux."""
 
@@ -130,6 +171,9 @@ class Linux(TypedDict, total=False):
     sysctl: dict[str, str]
     maskedPaths: list[str]
     readonlyPaths: list[str]
+    personality: Personality
+    mountLabel: str
+    intelRdt: dict[str, Any]
 
 
 class Config(TypedDict, total=False):
@@ -144,3 +188,5 @@ class Config(TypedDict, total=False):
     mounts: list[Mount]
     linux: Linux
     annotations: dict[str, str]
+    hooks: dict[str, list[dict[str, Any]]]
+    """By kind: "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"."""

@@ -14,10 +14,10 @@ allows it last; the death signal after the last change of user, which clears it.
 """
 
 from toolkit.runtime import steps
-from toolkit.runtime.plan.mounts import root, rootfs
+from toolkit.runtime.plan.mounts import root, root_path, root_propagation, rootfs
 from toolkit.runtime.plan.namespaces import begin, begin_in_user_namespace, enter, names, namespaces
-from toolkit.runtime.plan.place import NO_CGROUP, Cgroup, ExecTarget, Filter, OverlayRoot
-from toolkit.runtime.plan.process import become, exec_plan
+from toolkit.runtime.plan.place import NO_CGROUP, Cgroup, Creation, ExecTarget, Filter, OverlayRoot
+from toolkit.runtime.plan.process import become, exec_plan, hooks, stdio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from toolkit.runtime import spec
     from toolkit.runtime.steps import Step
 
-__all__ = ["Cgroup", "ExecTarget", "Filter", "OverlayRoot", "exec_plan", "plan", "without_reserve"]
+__all__ = ["Cgroup", "Creation", "ExecTarget", "Filter", "OverlayRoot", "exec_plan", "plan", "without_reserve"]
 
 
 def plan(
@@ -35,6 +35,7 @@ def plan(
     overlay: OverlayRoot | None = None,
     cgroup: Cgroup = NO_CGROUP,
     seccomp: Filter | None = None,
+    creation: Creation | None = None,
 ) -> "tuple[Step, ...]":
     """Return the steps that make the container that `config` describes.
 
@@ -43,11 +44,12 @@ def plan(
         overlay: the root file system, where it is not the directory `root.path`.
         cgroup: the container's place in the cgroup trees.
         seccomp: the filter that `linux.seccomp` was compiled to.
+        creation: how the OCI command line makes it; None: a monitor makes and starts it.
 
     Raises:
         InvalidError: the config asks for something that cannot be planned.
     """
-    return _with_reserve(tuple(_steps(config, overlay, cgroup, seccomp)))
+    return _with_reserve(tuple(_steps(config, overlay, cgroup, seccomp, creation)))
 
 
 def _with_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
@@ -66,17 +68,36 @@ def without_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
 
 
 def _steps(
-    config: "spec.Config", overlay: OverlayRoot | None, cgroup: Cgroup, seccomp: Filter | None
+    config: "spec.Config",
+    overlay: OverlayRoot | None,
+    cgroup: Cgroup,
+    seccomp: Filter | None,
+    creation: Creation | None,
 ) -> "Iterator[Step]":
     wanted = namespaces(config)
-    if wanted.get("user") == "":
+    has_keyring = creation is None or creation.has_keyring
+    is_born_inside = "user" in wanted and (overlay is None or wanted["user"] == "")
+    if is_born_inside:
         yield from begin_in_user_namespace(config, overlay, cgroup, wanted)
     else:
-        yield from begin(config, cgroup, wanted)
-    yield from enter(config, wanted)
+        yield from begin(config, cgroup, wanted, has_keyring=has_keyring)
+    yield from enter(config, wanted, is_born_inside=is_born_inside, has_keyring=has_keyring)
     yield from names(config, wanted)
-    if wanted.get("user") != "" or overlay is None:
-        yield from root(config, overlay)
-    yield from rootfs(config, cgroup, wanted)
-    yield steps.PivotRoot()
-    yield from become(config["process"], seccomp)
+    if "mnt" in wanted:
+        if not is_born_inside:
+            yield from root(config, overlay)
+        yield from rootfs(config, cgroup, wanted, is_watched=creation is None)
+    else:
+        yield from stdio(config["process"], bind_console=False, is_watched=creation is None)
+    if creation is not None:
+        yield from hooks(config, ("prestart", "createRuntime", "createContainer"), creation)
+    yield from _change_root(config, wanted, creation)
+    yield from become(config, seccomp, creation)
+
+
+def _change_root(config: "spec.Config", wanted: dict[str, str], creation: Creation | None) -> "Iterator[Step]":
+    if "mnt" not in wanted:
+        yield steps.ChangeRoot(root_path(config))
+        return
+    yield steps.PivotRoot() if creation is None or creation.pivots else steps.MoveRoot()
+    yield from root_propagation(config)

@@ -5,7 +5,7 @@ import os
 from toolkit.core.errors import InvalidError
 from toolkit.linux import mount
 from toolkit.runtime import steps
-from toolkit.runtime.mountoptions import parse_options, propagation_flags
+from toolkit.runtime.mountoptions import MAPPED, MAPPED_WITH_ALL_BELOW, parse_options, propagation_flags
 from toolkit.runtime.plan.process import stdio
 from toolkit.runtime.plan.sysctls import is_own
 
@@ -52,25 +52,60 @@ _PURPOSES = {
 
 def root(config: "spec.Config", overlay: "OverlayRoot | None") -> "Iterator[Step]":
     """Yield what makes the root directory, whose mounts nobody outside sees."""
-    yield steps.SetPropagation(propagation_flags(config.get("linux", {}).get("rootfsPropagation", "")))
+    yield from propagation(config, root_path(config) if overlay is None else "")
     if overlay is not None:
         yield steps.MountOverlay(overlay.lower, overlay.upper, overlay.work, overlay.options, overlay.target)
     else:
-        yield steps.BindRoot(config.get("root", {}).get("path", "rootfs"), mount.MS_BIND | mount.MS_REC)
+        yield steps.BindRoot(root_path(config), mount.MS_BIND | mount.MS_REC)
 
 
-def rootfs(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str]) -> "Iterator[Step]":
-    """Yield what fills the root, in the order of the config, and what then shuts parts of it."""
-    linux = config.get("linux", {})
-    handed = iter(range(1, 1 + len(config.get("mounts", []))) if wanted.get("user") == "" else ())
-    for entry in config.get("mounts", []):
+def root_path(config: "spec.Config") -> str:
+    """Return the directory of the root file system."""
+    return config.get("root", {}).get("path", "rootfs")
+
+
+def propagation(config: "spec.Config", directory: str) -> "Iterator[Step]":
+    """Yield how far the container's mounts are seen outside; `directory`, if any, is about to become the root."""
+    flags = propagation_flags(config.get("linux", {}).get("rootfsPropagation", ""))
+    yield steps.SetPropagation(flags)
+    if directory and flags & mount.MS_SHARED:
+        yield steps.PrivateParent(directory)
+
+
+def root_propagation(config: "spec.Config") -> "Iterator[Step]":
+    """Yield how the root itself is connected, where the config says so: once it is `/`, and no mount of the host's."""
+    name = config.get("linux", {}).get("rootfsPropagation", "")
+    if name and not propagation_flags(name) & mount.MS_PRIVATE:
+        yield steps.SetPropagation(propagation_flags(name))
+
+
+def rootfs(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str], *, is_watched: bool) -> "Iterator[Step]":
+    """Yield what fills the root, in the order of the config, and what then shuts parts of it.
+
+    Args:
+        config: the OCI config.
+        cgroup: the container's place in the cgroup trees.
+        wanted: the kinds of namespace.
+        is_watched: a monitor carries the container's stdio; else it is the caller's.
+    """
+    mounts = config.get("mounts", [])
+    handed = _handed(config, wanted)
+    for position, entry in enumerate(mounts):
         if entry.get("type") in ("cgroup", "cgroup2"):
             yield from _cgroup_mounts(entry, cgroup)
             continue
-        yield _mount_step(entry, next(handed, -1) if _is_bind(entry) else -1)
+        yield _mount_step(entry, handed.get(position, -1))
         if _is_own_dev(entry):
             yield from _devices(config, wanted)
-    yield stdio(config.get("process", {}), bind_console=any(map(_is_own_dev, config.get("mounts", []))))
+    if not is_watched and not any(entry["destination"].rstrip("/") == "/dev" for entry in mounts):
+        yield from _devices(config, wanted)
+    has_own_dev = any(map(_is_own_dev, mounts))
+    yield from stdio(config.get("process", {}), bind_console=has_own_dev, is_watched=is_watched)
+    yield from _shut(config, wanted)
+
+
+def _shut(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
+    linux = config.get("linux", {})
     sysctls = linux.get("sysctl", {})
     if sysctls:
         yield steps.WriteSysctls(tuple((key, sysctls[key]) for key in sorted(sysctls) if is_own(key, wanted)))
@@ -92,9 +127,55 @@ def _is_bind(entry: "spec.Mount") -> bool:
     return entry.get("type") == "bind" or not {"bind", "rbind"}.isdisjoint(entry.get("options", []))
 
 
-def private_sources(config: "spec.Config") -> tuple[str, ...]:
-    """Return the sources of bind mounts, in the order in which they are mounted."""
-    return tuple(entry.get("source", "") for entry in config.get("mounts", []) if _is_bind(entry))
+def _handed(config: "spec.Config", wanted: dict[str, str]) -> dict[int, int]:
+    """Return which mounts, by their position in the config, the outside takes hold of, and in which order.
+
+    In a user namespace all that have a source on the host, and 0 is the root; else those that are to be id-mapped.
+    """
+    has_users = "user" in wanted
+    found: dict[int, int] = {}
+    for position, entry in enumerate(config.get("mounts", [])):
+        if _is_bind(entry) and (has_users or _is_mapped(entry)):
+            found[position] = len(found) + has_users
+    return found
+
+
+def _is_mapped(entry: "spec.Mount") -> bool:
+    return bool(entry.get("uidMappings")) or not {MAPPED, MAPPED_WITH_ALL_BELOW}.isdisjoint(entry.get("options", []))
+
+
+def hand_over(config: "spec.Config", wanted: dict[str, str], *, root: str) -> "Iterator[Step]":
+    """Yield what takes hold, outside, of mounts that init could not reach or not map.
+
+    Args:
+        config: the OCI config.
+        wanted: the kinds of namespace.
+        root: the root directory, where it is one of them.
+    """
+    if "mnt" not in wanted:
+        return
+    mounts, handed = config.get("mounts", []), _handed(config, wanted)
+    sources = tuple(mounts[position].get("source", "") for position in handed)
+    if root or sources:
+        yield steps.CloneMounts((root, *sources) if root else sources)
+    for position, index in handed.items():
+        if _is_mapped(mounts[position]):
+            entry, linux = mounts[position], config.get("linux", {})
+            uids = entry.get("uidMappings") or linux.get("uidMappings", [])
+            gids = entry.get("gidMappings") or linux.get("gidMappings", [])
+            recursive = MAPPED_WITH_ALL_BELOW in entry.get("options", [])
+            yield steps.MapMount(index, id_map(uids), id_map(gids), recursive)
+
+
+def id_map(mappings: "list[spec.IDMapping]") -> str:
+    """Return id mappings as /proc/PID/uid_map takes them.
+
+    Raises:
+        InvalidError: there are none.
+    """
+    if not mappings:
+        raise InvalidError("a new user namespace needs id mappings", hint="set uidMappings and gidMappings")
+    return "".join(f"{entry['containerID']} {entry['hostID']} {entry['size']}\n" for entry in mappings)
 
 
 def _mount_step(entry: "spec.Mount", handed: int) -> "Step":
@@ -120,6 +201,8 @@ def _mount_step(entry: "spec.Mount", handed: int) -> "Step":
         options.set_attrs,
         _PURPOSES.get(destination, ""),
         handed,
+        options.clear_attrs,
+        options.copies_up,
     )
 
 

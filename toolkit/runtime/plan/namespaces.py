@@ -3,8 +3,7 @@
 from toolkit.core.errors import InvalidError
 from toolkit.linux import namespace
 from toolkit.runtime import steps
-from toolkit.runtime.mountoptions import propagation_flags
-from toolkit.runtime.plan.mounts import private_sources
+from toolkit.runtime.plan.mounts import hand_over, id_map, propagation, root_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +14,8 @@ if TYPE_CHECKING:
     from toolkit.runtime.steps import Step
 
 _CLONE_ORDER = ("mnt", "pid", "net", "ipc", "uts", "user")
-_OCI_KINDS = {
+_JOIN_ORDER = ("net", "ipc", "uts", "cgroup", "mnt")
+OCI_KINDS = {
     "mount": "mnt",
     "pid": "pid",
     "network": "net",
@@ -25,27 +25,29 @@ _OCI_KINDS = {
     "cgroup": "cgroup",
     "time": "time",
 }
+"""Each kind of namespace as the specification names it, and as /proc/PID/ns does."""
 
 
 def namespaces(config: "spec.Config") -> dict[str, str]:
     """Return the kinds that the config names, with the path to join or "" for a new one."""
     found: dict[str, str] = {}
     for entry in config.get("linux", {}).get("namespaces", []):
-        kind = _OCI_KINDS.get(entry["type"])
+        kind = OCI_KINDS.get(entry["type"])
         if kind is None:
-            raise InvalidError(f"unknown namespace type '{entry['type']}'", hint=f"one of {', '.join(_OCI_KINDS)}")
+            raise InvalidError(f"unknown namespace type '{entry['type']}'", hint=f"one of {', '.join(OCI_KINDS)}")
         if kind in found:
             raise InvalidError(f"the namespace '{entry['type']}' is listed twice", hint="list each kind once")
         found[kind] = entry.get("path", "")
     return found
 
 
-def begin(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str]) -> "Iterator[Step]":
+def begin(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str], *, has_keyring: bool) -> "Iterator[Step]":
     """Make a process in a new pid namespace; the rest it does itself."""
+    yield from hand_over(config, wanted, root="")
     yield from _before_birth(config, wanted)
     yield steps.NewProcess(namespace.CLONE_NEWPID if wanted.get("pid") == "" else 0)
     yield steps.NewSession()
-    if "user" not in wanted:
+    if has_keyring and "user" not in wanted:
         yield steps.JoinKeyring()
     flags = sum(namespace.KINDS[kind] for kind in ("net", "ipc", "uts") if wanted.get(kind) == "")
     if flags:
@@ -64,30 +66,37 @@ def begin(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str]) -> "I
 def begin_in_user_namespace(
     config: "spec.Config", overlay: "OverlayRoot | None", cgroup: "Cgroup", wanted: dict[str, str]
 ) -> "Iterator[Step]":
-    """All namespaces are born together, so that the new user namespace owns them.
+    """All namespaces are born together, so that the user namespace, new or joined, owns them.
 
     What needs root of the host (mapping the layers' owners, reading the
-    engine's files) is done outside; its own root init attaches before it
-    becomes somebody who may not reach the engine's directories.
+    engine's files, joining what is not the user namespace's) is done outside;
+    its own root init attaches before it becomes somebody who may not reach the
+    engine's directories.
     """
     linux = config.get("linux", {})
+    if overlay is None:
+        yield from hand_over(config, wanted, root=root_path(config))
     yield from _before_birth(config, wanted)
     if cgroup.directories:
         yield steps.CreateCgroup(cgroup.directories, cgroup.writes, steps.OUTSIDE)
         if cgroup.device_program[1]:
             yield steps.LimitDevices(*cgroup.device_program, steps.OUTSIDE)
+    for kind in (*_JOIN_ORDER, "user"):
+        if wanted.get(kind):
+            yield steps.JoinForChildren(kind, wanted[kind])
     yield steps.NewProcess(sum(namespace.KINDS[kind] for kind in _CLONE_ORDER if wanted.get(kind) == ""))
     yield steps.NewSession()
-    yield steps.WriteIdMaps(_id_map(linux.get("uidMappings", [])), _id_map(linux.get("gidMappings", [])))
+    if wanted["user"] == "":
+        yield steps.WriteIdMaps(id_map(linux.get("uidMappings", [])), id_map(linux.get("gidMappings", [])))
     if overlay is not None:
         owner = (_host_root(linux.get("uidMappings", [])), _host_root(linux.get("gidMappings", [])))
         yield steps.MakeMappedOverlay(overlay.base, (*overlay[:4], overlay.target), owner)
-        yield steps.CloneMounts(private_sources(config))
+        yield from hand_over(config, wanted, root="")
     if cgroup.directories:
         yield steps.JoinCgroup(cgroup.join_files)
-    if overlay is not None:
-        yield steps.SetPropagation(propagation_flags(linux.get("rootfsPropagation", "")))
-        yield steps.AttachRoot(overlay.target)
+    if "mnt" in wanted:
+        yield from propagation(config, root_path(config) if overlay is None else "")
+        yield steps.AttachRoot(overlay.target if overlay is not None else root_path(config))
 
 
 def _host_root(mappings: "list[spec.IDMapping]") -> int:
@@ -116,28 +125,32 @@ def _before_birth(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[St
             yield steps.JoinForChildren(kind, wanted[kind])
 
 
-def _id_map(mappings: "list[spec.IDMapping]") -> str:
-    if not mappings:
-        raise InvalidError("a new user namespace needs id mappings", hint="set uidMappings and gidMappings")
-    return "".join(f"{entry['containerID']} {entry['hostID']} {entry['size']}\n" for entry in mappings)
+def enter(
+    config: "spec.Config", wanted: dict[str, str], *, is_born_inside: bool, has_keyring: bool
+) -> "Iterator[Step]":
+    """Join what exists already; become root of a user namespace; then the cgroup namespace.
 
-
-def enter(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
-    """Join what exists already; become root of a new user namespace; then the cgroup namespace."""
+    Args:
+        config: the OCI config.
+        wanted: the kinds of namespace.
+        is_born_inside: the process was made in all but the cgroup namespace, see `begin_in_user_namespace`.
+        has_keyring: it gets a session keyring of its own.
+    """
     score = config.get("process", {}).get("oomScoreAdj")
     if score is not None:  # while this process is still the host's root, whose file it is
         yield steps.SetOomScore(score)
     if "user" in wanted:
-        if wanted["user"]:
+        if wanted["user"] and not is_born_inside:
             yield steps.JoinNamespace("user", wanted["user"])
         yield steps.BecomeNamespaceRoot()
-        yield steps.JoinKeyring()  # it belongs to whom this process is now
-    for kind in ("net", "ipc", "uts", "cgroup", "mnt"):
+        if has_keyring:
+            yield steps.JoinKeyring()  # it belongs to whom this process is now
+    for kind in () if is_born_inside else _JOIN_ORDER:
         if wanted.get(kind):
             yield steps.JoinNamespace(kind, wanted[kind])
     if wanted.get("cgroup") == "":
         yield steps.UnshareCgroup()
-    if wanted.get("net") == "" and wanted.get("user") == "":
+    if wanted.get("net") == "" and is_born_inside:
         yield steps.LoopbackUp()
 
 

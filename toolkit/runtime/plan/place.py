@@ -45,6 +45,21 @@ class OverlayRoot(NamedTuple):
     """A directory that `lower`, `upper` and `work` all lie below; needed for a user namespace only."""
 
 
+class Creation(NamedTuple):
+    """How the OCI command line makes a container: for another command to start, with the caller's stdio, no monitor."""
+
+    start_fifo: str
+    """Where init waits for the word to start; empty: it does not wait (an exec)."""
+    state: str = ""
+    """The state that hooks get, as JSON, but for the pid."""
+    kept_fds: int = 0
+    """How many descriptors, from 3 on, the program inherits."""
+    has_keyring: bool = True
+    """It gets a session keyring of its own; False: it keeps the caller's (--no-new-keyring)."""
+    pivots: bool = True
+    """False where the root is to be moved instead (--no-pivot)."""
+
+
 class ExecTarget(NamedTuple):
     """The running container that an exec goes into."""
 

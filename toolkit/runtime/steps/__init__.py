@@ -4,7 +4,7 @@ from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, decode
 from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices
 from toolkit.runtime.steps.devices import BindDevices, LinkDevices, MakeDevices
 from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, NewSession, SetOomScore, SetRlimits, SetUser
-from toolkit.runtime.steps.mounts import CloneMounts, MaskPath, MountFilesystem, ReadonlyPath
+from toolkit.runtime.steps.mounts import CloneMounts, MapMount, MaskPath, MountFilesystem, ReadonlyPath
 from toolkit.runtime.steps.namespaces import (
     BecomeNamespaceRoot,
     EnterNamespaces,
@@ -21,20 +21,25 @@ from toolkit.runtime.steps.namespaces import (
     UnshareTime,
     WriteIdMaps,
 )
-from toolkit.runtime.steps.program import ConnectStdio, DieWithMonitor, Exec, OpenTerminal
+from toolkit.runtime.steps.program import ConnectStdio, DieWithMonitor, Exec, FindProgram, OpenTerminal
 from toolkit.runtime.steps.reserve import RESERVE_STEPS
 from toolkit.runtime.steps.root import (
     AttachRoot,
     BindRoot,
+    ChangeRoot,
     MakeMappedOverlay,
     MakeWorkingDirectory,
     MountOverlay,
+    MoveRoot,
     PivotRoot,
+    PrivateParent,
     ReadonlyRoot,
     SetPropagation,
 )
+from toolkit.runtime.steps.scheduling import SetAffinity, SetIoPriority, SetPersonality, SetScheduler
 from toolkit.runtime.steps.security import BoundCapabilities, LoadSeccomp, SetCapabilities, SetNoNewPrivileges
 from toolkit.runtime.steps.sysctl import WriteSysctls
+from toolkit.runtime.steps.waiting import AwaitStart, OutliveCreator, RunHooks
 
 __all__ = [
     "INIT",
@@ -42,11 +47,13 @@ __all__ = [
     "RESERVE_STEPS",
     "About",
     "AttachRoot",
+    "AwaitStart",
     "BecomeNamespaceRoot",
     "BindDevices",
     "BindRoot",
     "BoundCapabilities",
     "ChangeDirectory",
+    "ChangeRoot",
     "CloneMounts",
     "ConnectStdio",
     "CreateCgroup",
@@ -54,6 +61,7 @@ __all__ = [
     "EnterNamespaces",
     "EnterPidNamespace",
     "Exec",
+    "FindProgram",
     "JoinCgroup",
     "JoinForChildren",
     "JoinKeyring",
@@ -65,23 +73,32 @@ __all__ = [
     "MakeDevices",
     "MakeMappedOverlay",
     "MakeWorkingDirectory",
+    "MapMount",
     "MaskPath",
     "MountFilesystem",
     "MountOverlay",
+    "MoveRoot",
     "NewProcess",
     "NewSession",
     "OpenTarget",
     "OpenTerminal",
+    "OutliveCreator",
     "PivotRoot",
+    "PrivateParent",
     "ReadonlyPath",
     "ReadonlyRoot",
+    "RunHooks",
+    "SetAffinity",
     "SetCapabilities",
     "SetDomainname",
     "SetHostname",
+    "SetIoPriority",
     "SetNoNewPrivileges",
     "SetOomScore",
+    "SetPersonality",
     "SetPropagation",
     "SetRlimits",
+    "SetScheduler",
     "SetUser",
     "Step",
     "Unshare",

@@ -2,12 +2,14 @@
 
 import errno
 import os
+import signal
 import stat
 from typing import NamedTuple
 
-from toolkit.linux import mount, rooted
+from toolkit.linux import file, mount, namespace, process, rooted
 from toolkit.linux.flags import quoted
 from toolkit.linux.mountpoint import by_fd, flags_text, kept_flags
+from toolkit.runtime.copyup import copy_up
 from toolkit.runtime.steps.base import INIT, OUTSIDE, step
 from toolkit.runtime.steps.root import MOVE_FLAGS
 
@@ -37,6 +39,61 @@ class CloneMounts(NamedTuple):
 
 
 @step(
+    OUTSIDE,
+    "rootfs",
+    why="Files on the host keep their owners; the container sees them as its own people's.",
+    see="mount_setattr(2) MOUNT_ATTR_IDMAP, runtime-spec config.md Mounts uidMappings",
+)
+class MapMount(NamedTuple):
+    """Have one of the mounts that the outside has taken hold of show other owners."""
+
+    handed: int
+    """Which one."""
+    uid_map: str
+    gid_map: str
+    recursive: bool
+
+    def calls(self) -> tuple[str, ...]:
+        flags = "AT_RECURSIVE|AT_EMPTY_PATH" if self.recursive else "AT_EMPTY_PATH"
+        return (
+            "clone3({flags=CLONE_NEWUSER|CLONE_PIDFD, exit_signal=SIGCHLD}, 88)",
+            f'write("/proc/PID/uid_map", {quoted(self.uid_map)})',
+            f'write("/proc/PID/gid_map", {quoted(self.gid_map)})',
+            'openat(AT_FDCWD, "/proc/PID/ns/user", O_RDONLY|O_CLOEXEC)',
+            f'mount_setattr(TREE, "", {flags}, {{attr_set=MOUNT_ATTR_IDMAP, userns_fd=USERNS}}, 32)',
+        )
+
+    def apply(self, context: "Context") -> None:
+        users = _open_user_namespace(self.uid_map, self.gid_map)
+        try:
+            mount.mount_setattr(
+                context.handed[self.handed],
+                "",
+                recursive=self.recursive,
+                set_attrs=mount.MOUNT_ATTR_IDMAP,
+                userns_fd=users,
+            )
+        finally:
+            os.close(users)
+
+
+def _open_user_namespace(uid_map: str, gid_map: str) -> int:
+    """Make a user namespace with these maps; return its descriptor, which keeps it."""
+    pid, pidfd = namespace.clone3(namespace.CLONE_NEWUSER)
+    if pid == 0:
+        signal.pause()
+        os._exit(0)
+    try:
+        file.write_text(f"/proc/{pid}/uid_map", uid_map, "namespace.idmap")
+        file.write_text(f"/proc/{pid}/gid_map", gid_map, "namespace.idmap")
+        return file.open_file(f"/proc/{pid}/ns/user", os.O_RDONLY)
+    finally:
+        process.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(pidfd)
+
+
+@step(
     INIT, "rootfs", why="The container was asked to have this mounted.", see="mount(2), runtime-spec config.md Mounts"
 )
 class MountFilesystem(NamedTuple):
@@ -54,6 +111,10 @@ class MountFilesystem(NamedTuple):
     """What the container needs it for, one sentence."""
     handed: int = -1
     """Which of the mounts that the outside has made this is (`CloneMounts`); -1: it is made here."""
+    clear_attrs: int = 0
+    """As `set_attrs`, to clear."""
+    copies_up: bool = False
+    """A tmpfs begins with what lies below it."""
 
     def calls(self) -> tuple[str, ...]:
         target = quoted(self.destination)
@@ -64,10 +125,9 @@ class MountFilesystem(NamedTuple):
         made = [first if self.handed < 0 else f'move_mount(SOURCE, "", {target}, "", {MOVE_FLAGS})']
         if is_bind and (wanted := self.flags & ~(mount.MS_BIND | mount.MS_REC)):
             made.append(f"mount(NULL, {target}, NULL, {flags_text(mount.MS_REMOUNT | mount.MS_BIND | wanted)}, NULL)")
-        if is_bind and self.set_attrs:
-            made.append(
-                f'mount_setattr({target}, "", AT_RECURSIVE|AT_EMPTY_PATH, {{attr_set={self.set_attrs:#x}}}, 32)'
-            )
+        if self.set_attrs or self.clear_attrs:
+            attrs = f"attr_set={self.set_attrs:#x}, attr_clr={self.clear_attrs:#x}"
+            made.append(f'mount_setattr({target}, "", AT_RECURSIVE|AT_EMPTY_PATH, {{{attrs}}}, 32)')
         made += (f"mount(NULL, {target}, NULL, {flags_text(again)}, NULL)" for again in self.propagation)
         return tuple(made)
 
@@ -76,15 +136,22 @@ class MountFilesystem(NamedTuple):
         source = by_fd(context.handed[self.handed]) if self.handed >= 0 else self.source
         target = self._open_target(context.root_fd, is_file=is_bind and not os.path.isdir(source))
         first = self.flags & (mount.MS_BIND | mount.MS_REC) if is_bind else self.flags
+        if self.copies_up:
+            first &= ~mount.MS_RDONLY
         try:
             if self.handed >= 0:
                 mount.move_mount(context.handed[self.handed], target)
             else:
-                mount.mount(source, by_fd(target), None if is_bind else self.fstype, first, self.data or None)
+                data = self._tmpfs_data(target) if self.fstype == "tmpfs" else self.data
+                mount.mount(source, by_fd(target), None if is_bind else self.fstype, first, data or None)
+            if self.copies_up:
+                self._copy_up(context.root_fd, target)
         finally:
             os.close(target)
-        if is_bind:
-            self._finish_bind(context.root_fd)
+        if is_bind or self.copies_up:
+            self._set_flags(context.root_fd)
+        if self.set_attrs or self.clear_attrs:
+            self._set_attributes(context.root_fd)
         for flags in self.propagation:
             self._again(context.root_fd, flags)
 
@@ -93,17 +160,32 @@ class MountFilesystem(NamedTuple):
             return rooted.make_file(root_fd, self.destination)
         return rooted.make_directories(root_fd, self.destination)
 
-    def _finish_bind(self, root_fd: int) -> None:
-        """A bind mount takes its other flags only in a second call."""
+    def _tmpfs_data(self, target: int) -> str:
+        """A file system in memory gets the mode of the directory that it hides, unless told otherwise."""
+        if "mode=" in self.data:
+            return self.data
+        mode = f"mode={stat.S_IMODE(os.fstat(target).st_mode):o}"
+        return f"{mode},{self.data}" if self.data else mode
+
+    def _copy_up(self, root_fd: int, below: int) -> None:
+        above = rooted.open_in_root(root_fd, self.destination, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            copy_up(below, above)
+        finally:
+            os.close(above)
+
+    def _set_flags(self, root_fd: int) -> None:
+        """A bind mount takes its other flags only in a second call; so does one that had to be filled first."""
         wanted = self.flags & ~(mount.MS_BIND | mount.MS_REC)
         if wanted:
             self._again(root_fd, mount.MS_REMOUNT | mount.MS_BIND | wanted)
-        if self.set_attrs:
-            fd = rooted.open_in_root(root_fd, self.destination)
-            try:
-                mount.mount_setattr(fd, "", recursive=True, set_attrs=self.set_attrs)
-            finally:
-                os.close(fd)
+
+    def _set_attributes(self, root_fd: int) -> None:
+        fd = rooted.open_in_root(root_fd, self.destination)
+        try:
+            mount.mount_setattr(fd, "", recursive=True, set_attrs=self.set_attrs, clear_attrs=self.clear_attrs)
+        finally:
+            os.close(fd)
 
     def _again(self, root_fd: int, flags: int) -> None:
         fd = rooted.open_in_root(root_fd, self.destination)

@@ -107,6 +107,39 @@ class DieWithMonitor(NamedTuple):
 @step(
     INIT,
     "program",
+    why="What is missing is said when the container is made, and a filter need allow no more than the execve itself.",
+    see="execve(2), path_resolution(7)",
+)
+class FindProgram(NamedTuple):
+    """Look the program up, and let go of all that it must not inherit, ahead of its start."""
+
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    kept_fds: int
+    """How many descriptors, from 3 on, the program inherits from whoever called."""
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"close_range({3 + self.kept_fds}, 4294967295, CLOSE_RANGE_CLOEXEC)",)
+
+    def apply(self, context: "Context") -> None:
+        program = Exec(self.argv, self.env)
+        found = program.candidates(dict(pair.partition("=")[::2] for pair in self.env))
+        program.check(found)
+        prepare_for_execve(3 + self.kept_fds)
+        context.candidates = found
+
+
+def prepare_for_execve(first_fd: int) -> None:
+    """Let go of all that the program must not inherit: descriptors from `first_fd` on, and ignored signals."""
+    process.close_on_exec_from(first_fd)
+    for number in _SIGNALS_LEFT_IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+@step(
+    INIT,
+    "program",
     why="The same process, with all that was taken from it, now runs other code: there is no way back.",
     see="execve(2)",
 )
@@ -122,17 +155,15 @@ class Exec(NamedTuple):
             process.execve_text(self.argv[0], self.argv, len(self.env)),
         )
 
-    def make_ready(self) -> None:
-        """Let go of all that the program must not inherit."""
-        process.close_on_exec_from(3)
-        for number in _SIGNALS_LEFT_IGNORED_BY_PYTHON:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    def make_ready(self, context: "Context") -> None:
+        """Let go of all that the program must not inherit, unless `FindProgram` has."""
+        if context.candidates is None:
+            prepare_for_execve(3)
 
     def apply(self, context: "Context") -> None:
         env = {pair.partition("=")[0]: pair.partition("=")[2] for pair in self.env}
         failure: OSError | None = None
-        for path in self.candidates(env):
+        for path in self.candidates(env) if context.candidates is None else context.candidates:
             # Before it is done: when it has worked nobody is left here to say so.
             context.reports.executing(self._event(path, len(env)))
             try:
@@ -158,6 +189,20 @@ class Exec(NamedTuple):
         return tuple(
             f"{directory or '.'}/{name}" for directory in directories if _is_there(f"{directory or '.'}/{name}")
         )
+
+    def check(self, candidates: tuple[str, ...]) -> None:
+        """Check that one of the paths is a program, as far as can be told without running it.
+
+        Raises:
+            StartError: none is; with the message and exit code of a failed execve.
+        """
+        number = errno.ENOENT
+        for path in candidates:
+            if os.access(path, os.X_OK, effective_ids=True) and not os.path.isdir(path):
+                return
+            if os.path.exists(path):
+                number = errno.EACCES
+        raise self._error(OSError(number, os.strerror(number)))
 
     def _error(self, failure: OSError | None) -> StartError:
         name = self.argv[0]

@@ -258,6 +258,80 @@ class ReadonlyRoot(NamedTuple):
 @step(
     INIT,
     "rootfs",
+    why="pivot_root refuses a root whose parent mount is shared, and what is mounted on that would be seen outside.",
+    see="pivot_root(2), mount_namespaces(7)",
+)
+class PrivateParent(NamedTuple):
+    """Cut the mount that the root directory lies on off from the host's."""
+
+    path: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"mount(NULL, {quoted(self.path)}, NULL, MS_PRIVATE, NULL)",)
+
+    def apply(self, context: "Context") -> None:
+        mount.mount(None, self._mount_point(), None, mount.MS_PRIVATE)
+
+    def _mount_point(self) -> str:
+        """Return the nearest directory above (or `path` itself) that something is mounted on."""
+        with open("/proc/self/mountinfo") as listing:
+            points = {mount.unescaped(line.split(" ", 5)[4]) for line in listing}
+        path = os.path.realpath(self.path)
+        while path not in points and path != "/":
+            path = os.path.dirname(path)
+        return path
+
+
+@step(
+    INIT,
+    "rootfs",
+    why="Asked for with --no-pivot, where the host's root lies in memory (an initramfs) and cannot be pivoted from.",
+    see="mount(2) MS_MOVE, chroot(2), switch_root(8)",
+)
+class MoveRoot(NamedTuple):
+    """Move the new root over the old one and chroot into it."""
+
+    def calls(self) -> tuple[str, ...]:
+        return ("fchdir(ROOT)", 'mount(".", "/", NULL, MS_MOVE, NULL)', 'chroot(".")', 'chdir("/")')
+
+    def apply(self, context: "Context") -> None:
+        file.fchdir(context.root_fd)
+        mount.mount(".", "/", None, mount.MS_MOVE)
+        file.chroot(".")
+        file.chdir("/")
+        _let_go(context)
+
+
+@step(
+    INIT,
+    "rootfs",
+    why="A container that shares the host's mounts can be given another root only by name; it is no prison.",
+    see="chroot(2)",
+)
+class ChangeRoot(NamedTuple):
+    """Take a directory as the root."""
+
+    path: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"chroot({quoted(self.path)})", 'chdir("/")')
+
+    def apply(self, context: "Context") -> None:
+        file.chroot(self.path)
+        file.chdir("/")
+
+
+def _let_go(context: "Context") -> None:
+    """Close what leads to the host: no name in /proc/self/fd leads to what is not the container's."""
+    for fd in (context.root_fd, *context.handed):
+        os.close(fd)
+    context.root_fd = -1
+    context.handed.clear()
+
+
+@step(
+    INIT,
+    "rootfs",
     why="Unlike chroot this changes the root mount itself: once the old one is detached no path leads back.",
     see='pivot_root(2), NOTES: pivot_root(".", ".")',
 )
@@ -285,7 +359,4 @@ class PivotRoot(NamedTuple):
             file.chdir("/")
         finally:
             os.close(old_root)
-        for fd in (context.root_fd, *context.handed):  # no name in /proc/self/fd leads to what is not the container's
-            os.close(fd)
-        context.root_fd = -1
-        context.handed.clear()
+        _let_go(context)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from toolkit.linux import capability
 from toolkit.linux.seccomp import apply
 from toolkit.runtime.steps.base import INIT, step
+from toolkit.runtime.steps.waiting import creator_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,4 +92,6 @@ class LoadSeccomp(NamedTuple):
         return (apply.describe(self.instructions, self.flags),)
 
     def apply(self, context: "Context") -> None:
-        apply.load(a2b_base64(self.program), self.flags)
+        listener = apply.load(a2b_base64(self.program), self.flags)
+        if self.flags & apply.FLAG_NEW_LISTENER:
+            creator_of(context).take_listener(listener)
