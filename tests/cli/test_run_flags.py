@@ -13,22 +13,18 @@ import pytest
 import toolkit.cli
 from toolkit.cli.flags import UsageError, parse
 from toolkit.cli.run_flags import CREATE_FLAGS, LATER, RUN_FLAGS, container_options
-from toolkit.engine.options import ContainerOptions, Ulimit
+from toolkit.engine.options import BlockDevice, ContainerOptions, DeviceMapping, IdRange, Ulimit
 
 ELSEWHERE = {
     "cpu-count",
     "cpu-percent",
-    "cpu-rt-period",
-    "cpu-rt-runtime",
     "disable-content-trust",
     "help",
     "io-maxbandwidth",
     "io-maxiops",
-    "isolation",
-    "kernel-memory",
     "use-api-socket",
 }
-"""Options of docker that mean nothing here: Windows', those of content trust, and what the kernel no longer has."""
+"""Options of docker that mean nothing here: Windows', and those of content trust."""
 
 
 def options(*words: Any) -> Any:
@@ -96,6 +92,46 @@ def given(*words: Any) -> Any:
             {"image": "x", "pid_mode": "host", "ipc_mode": "host", "uts_mode": "host"},
         ),
         (["--pid", "container:web", "x"], {"image": "x", "pid_mode": "container:web"}),
+        (["--device", "/dev/fuse", "x"], {"image": "x", "devices": (DeviceMapping("/dev/fuse", "/dev/fuse", "rwm"),)}),
+        (["--device=/dev/a:rw", "x"], {"image": "x", "devices": (DeviceMapping("/dev/a", "/dev/a", "rw"),)}),
+        (["--device", "/dev/a:/dev/b:r", "x"], {"image": "x", "devices": (DeviceMapping("/dev/a", "/dev/b", "r"),)}),
+        (["--device-cgroup-rule", "c 1:* rwm", "x"], {"image": "x", "device_cgroup_rules": ("c 1:* rwm",)}),
+        (
+            ["--device-read-bps", "/dev/a:1mb", "x"],
+            {"image": "x", "device_read_bps": (BlockDevice("/dev/a", 1 << 20),)},
+        ),
+        (["--device-write-iops", "/dev/a:10", "x"], {"image": "x", "device_write_iops": (BlockDevice("/dev/a", 10),)}),
+        (
+            ["--blkio-weight=300", "--blkio-weight-device", "/dev/a:20", "x"],
+            {"image": "x", "blkio_weight": 300, "blkio_weight_devices": (BlockDevice("/dev/a", 20),)},
+        ),
+        (
+            ["--cpu-period", "50000", "--cpu-quota=25000", "x"],
+            {"image": "x", "cpu_period_us": 50000, "cpu_quota_us": 25000},
+        ),
+        (["--memory-swappiness", "0", "x"], {"image": "x", "memory_swappiness": 0}),
+        (
+            ["--oom-kill-disable", "--cgroup-parent", "/a", "x"],
+            {"image": "x", "oom_kill_disable": True, "cgroup_parent": "/a"},
+        ),
+        (
+            ["--security-opt", "systempaths=unconfined", "x"],
+            {"image": "x", "security_opt": ("systempaths=unconfined",)},
+        ),
+        (["--security-opt", "unmask=ALL", "x"], {"image": "x", "security_opt": ("unmask=ALL",)}),
+        (["--security-opt", "seccomp=builtin", "x"], {"image": "x", "security_opt": ("seccomp=builtin",)}),
+        (["--annotation", "a=b=c", "x"], {"image": "x", "annotations": {"a": "b=c"}}),
+        (["--umask", "0077", "--tz", "local", "x"], {"image": "x", "umask": 0o77, "timezone": "local"}),
+        (["--unsetenv", "PATH", "-e", "A=1", "x"], {"image": "x", "env": ("PATH", "A=1")}),
+        (
+            ["--uidmap", "0:100:10", "--gidmap", "0:200:10", "x"],
+            {
+                "image": "x",
+                "uid_map": (IdRange(0, 100, 10),),
+                "gid_map": (IdRange(0, 200, 10),),
+                "userns_mode": "private",
+            },
+        ),
         (["--cgroupns", "host", "--privileged", "x"], {"image": "x", "cgroupns_mode": "host", "privileged": True}),
         (
             ["--read-only", "--platform", "linux/arm64", "x"],
@@ -107,7 +143,34 @@ def test_option_becomes_a_value(words: list[str], fields: dict[str, Any]) -> Non
     assert given(*words) == fields
 
 
+_RATE = "invalid rate for device: {}. The correct format is <device-path>:<number>"
+
 BAD = [
+    (
+        ["--device-cgroup-rule", "foo"],
+        'invalid argument "foo" for "--device-cgroup-rule" flag: invalid device cgroup format \'foo\'',
+    ),
+    (["--blkio-weight-device", "foo"], 'invalid argument "foo" for "--blkio-weight-device" flag: bad format: foo'),
+    (
+        ["--blkio-weight-device", "/dev/a:9"],
+        'invalid argument "/dev/a:9" for "--blkio-weight-device" flag: invalid weight for device: /dev/a:9',
+    ),
+    (
+        ["--device-read-bps", "/a:1"],
+        'invalid argument "/a:1" for "--device-read-bps" flag: bad format for device path: /a:1',
+    ),
+    (
+        ["--device-read-bps", "/dev/a:x"],
+        'invalid argument "/dev/a:x" for "--device-read-bps" flag: '
+        + _RATE.format("/dev/a:x")
+        + "[<unit>]. Number must be a positive integer. Unit is optional and can be kb, mb, or gb",
+    ),
+    (
+        ["--device-read-iops", "/dev/a:-1"],
+        'invalid argument "/dev/a:-1" for "--device-read-iops" flag: '
+        + _RATE.format("/dev/a:-1")
+        + ". Number must be a positive integer",
+    ),
     (["--ulimit", "foo"], 'invalid argument "foo" for "--ulimit" flag: invalid ulimit argument: foo'),
     (["--ulimit", "zork=5"], 'invalid argument "zork=5" for "--ulimit" flag: invalid ulimit type: zork'),
     (
@@ -171,6 +234,17 @@ OWN = [
     (["--cpus", "x"], "--cpus", "invalid number of CPUs: 'x'; write it as 0.5 or 2"),
     (["--cpus", "-1"], "--cpus", "invalid number of CPUs: '-1'; write it as 0.5 or 2"),
     (["--tmpfs", "run"], "--tmpfs", "invalid mount path: 'run' mount path must be absolute"),
+    (["--device", "nope"], "--device", "nope is not an absolute path"),
+    (["--device", "/a:/b:q"], "--device", "bad mode specified: q"),
+    (["--device", "/a:/b:r:w"], "--device", "invalid device specification: /a:/b:r:w"),
+    (
+        ["--memory-swappiness", "200"],
+        "--memory-swappiness",
+        "invalid value: 200. Valid memory swappiness range is 0-100",
+    ),
+    (["--umask", "9"], "--umask", "invalid umask 9: must be an octal number of at most 0777"),
+    (["--uidmap", "1:x"], "--uidmap", "invalid mapping '1:x': write it as CONTAINER:HOST:SIZE"),
+    (["--storage-opt", "x"], "--storage-opt", "invalid option 'x': write it as KEY=VALUE"),
     (["--pull", "foo"], "--pull", 'invalid pull option: \'foo\': must be one of "always", "missing" or "never"'),
     (["--pid", "foo"], "--pid", "--pid: invalid PID mode"),
     (["--pid", "container:"], "--pid", "--pid: invalid PID mode"),
@@ -192,7 +266,7 @@ def test_bad_value_is_refused_with_its_cure(words: list[str], label: str, proble
 
 
 @pytest.mark.parametrize(
-    "flag", ["--publish", "-p", "--volume", "-v", "--mount", "--restart", "--health-cmd", "--device"]
+    "flag", ["--publish", "-p", "--volume", "-v", "--mount", "--restart", "--health-cmd", "--add-host"]
 )
 def test_option_that_is_not_built_yet_is_unknown_and_not_ignored(flag: str) -> None:
     exit_code, text = complain(["run", flag, "x", "lab"])

@@ -237,3 +237,27 @@ def test_stop_signal_and_timeout(shell: Shell) -> None:
     shell("run", "-d", "--name", "deaf", "--stop-timeout", "0", "lab", "sleep", "60", check=0)
     shell("stop", "deaf", check=0)
     assert shell.out("wait", "deaf") == "137"
+
+
+def test_replace_takes_the_place_of_a_container_of_that_name(shell: Shell) -> None:
+    first = shell.out("run", "-d", "--name", "twin", "lab", "sleep", "60")
+    assert "Conflict" in shell.fail("run", "-d", "--name", "twin", "lab", "sleep", "60", code=125)
+    second = shell.out("run", "-d", "--name", "twin", "--replace", "lab", "sleep", "60")
+    assert first != second
+    assert shell.out("ps", "-a", "--no-trunc", "--format", "{{.ID}}", "--filter", "name=twin") == second
+    assert "without a name" in shell.fail("run", "--replace", "lab", "true", code=125)
+
+
+def test_unsetenv_takes_away_what_the_image_sets(shell: Shell) -> None:
+    script = ["lab", "/bin/sh", "-c", "/usr/bin/env || /bin/env"]
+    assert "PATH=" in shell.out("run", "--rm", *script)
+    environment = shell.out("run", "--rm", "--unsetenv", "PATH", *script).splitlines()
+    assert not [line for line in environment if line.startswith("PATH=")]
+
+
+def test_machine_that_is_too_small_is_named_in_dockers_words(shell: Shell) -> None:
+    line = shell.fail("run", "--rm", "--cpus", "10000", "lab", "true", code=125)
+    assert line.startswith(f"range of CPUs is from 0.01 to {os.cpu_count()}.00, as there are only")
+    assert 'could not select device driver ""' in shell.fail("run", "--gpus", "all", "lab", "true", code=125)
+    assert "linux only supports 'default'" in shell.fail("create", "--isolation", "hyperv", "lab", "true", code=1)
+    assert shell.out("ps", "-aq") == ""

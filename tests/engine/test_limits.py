@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.engines import BUSYBOX, collect, run, sh
-from toolkit.core.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
+from toolkit.core.errors import ConflictError, InvalidError, NotFoundError
 from toolkit.engine.container import Container
 from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions, ExecOptions, Ulimit
@@ -279,7 +279,8 @@ def test_host_mode_shares_exactly_that_namespace(engine: Engine, option: str, ki
 @pytest.fixture
 def other(engine: Engine) -> Container:
     """Return a running container to share namespaces with."""
-    container = engine.containers.create(ContainerOptions(BUSYBOX, ("sleep", "60"), name="other", hostname="other"))
+    options = ContainerOptions(BUSYBOX, ("sleep", "60"), name="other", hostname="other", ipc_mode="shareable")
+    container = engine.containers.create(options)
     container.start()
     return container
 
@@ -431,11 +432,6 @@ def test_option_that_means_nothing_is_refused_when_it_is_created(
 def test_network_that_does_not_exist_is_not_found(engine: Engine) -> None:
     with pytest.raises(NotFoundError, match="network nonesuch not found"):
         run(engine, "true", network="nonesuch")
-
-
-def test_unsupported_security_module_is_refused_by_name(engine: Engine) -> None:
-    with pytest.raises(UnsupportedError, match="apparmor=mine"):
-        run(engine, "true", security_opt=("apparmor=mine",))
 
 
 @pytest.mark.parametrize("key", ["kernel.panic", "vm.swappiness", "kernel/panic", "net/../kernel/panic", "nonesuch"])

@@ -7,8 +7,9 @@ words, so that the error names the flag and the text.
 import os
 
 from toolkit.cli.flags import Kind, UsageError
+from toolkit.core.errors import InvalidError
 from toolkit.core.units import parse_bytes, parse_cpus
-from toolkit.engine.options import Ulimit
+from toolkit.engine.options import BlockDevice, DeviceMapping, IdRange, Ulimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,6 +89,115 @@ def parse_swap(text: str) -> int:
     return -1 if text == "-1" else parse_bytes(text)
 
 
+_RATE_HELP = "Number must be a positive integer"
+
+
+def parse_device(text: str) -> DeviceMapping:
+    """Read HOST[:CONTAINER][:rwm]."""
+    parts = text.split(":")
+    if len(parts) > 3 or not parts[0]:
+        raise ValueError(f"invalid device specification: {text}")
+    host, target, permissions = parts[0], "", "rwm"
+    if len(parts) == 3:
+        target, permissions = parts[1], parts[2]
+    elif len(parts) == 2 and _is_device_mode(parts[1]):
+        permissions = parts[1]
+    elif len(parts) == 2:
+        target = parts[1]
+    if not _is_device_mode(permissions):
+        raise ValueError(f"bad mode specified: {permissions}")
+    for path in (host, target):
+        if path and not path.startswith("/"):
+            raise ValueError(f"{path} is not an absolute path")
+    return DeviceMapping(host, target or host, permissions)
+
+
+def _is_device_mode(text: str) -> bool:
+    return bool(text) and set(text) <= set("rwm") and len(set(text)) == len(text)
+
+
+def parse_device_rule(text: str) -> str:
+    """Read one rule as devices.allow of cgroup v1 takes it."""
+    from toolkit.engine.devices import parse_rule
+
+    try:
+        parse_rule(text)
+    except InvalidError as exc:
+        raise ValueError(exc.message) from exc
+    return text
+
+
+def parse_weight_device(text: str) -> BlockDevice:
+    """Read PATH:WEIGHT."""
+    path, weight = _device_and_number(text)
+    if not weight.isdecimal() or not 10 <= int(weight) <= 1000:
+        raise ValueError(f"invalid weight for device: {text}")
+    return BlockDevice(path, int(weight))
+
+
+def parse_device_bps(text: str) -> BlockDevice:
+    """Read PATH:RATE, the rate with a unit."""
+    path, rate = _device_and_number(text)
+    form = "The correct format is <device-path>:<number>[<unit>]"
+    try:
+        return BlockDevice(path, parse_bytes(rate))
+    except InvalidError:
+        message = f"invalid rate for device: {text}. {form}. {_RATE_HELP}. Unit is optional and can be kb, mb, or gb"
+        raise ValueError(message) from None
+
+
+def parse_device_iops(text: str) -> BlockDevice:
+    """Read PATH:RATE."""
+    path, rate = _device_and_number(text)
+    if not (rate.isascii() and rate.isdecimal()):
+        form = "The correct format is <device-path>:<number>"
+        raise ValueError(f"invalid rate for device: {text}. {form}. {_RATE_HELP}")
+    return BlockDevice(path, int(rate))
+
+
+def _device_and_number(text: str) -> tuple[str, str]:
+    path, colon, number = text.partition(":")
+    if not colon or ":" in number:
+        raise ValueError(f"bad format: {text}")
+    if not path.startswith("/dev/"):
+        raise ValueError(f"bad format for device path: {text}")
+    return path, number
+
+
+def parse_swappiness(text: str) -> int:
+    """Read 0 to 100, or -1 for the parent's."""
+    value = _decimal(text)
+    if not -1 <= value <= 100:
+        raise ValueError(f"invalid value: {value}. Valid memory swappiness range is 0-100")
+    return value
+
+
+def parse_id_range(text: str) -> IdRange:
+    """Read CONTAINER:HOST[:SIZE], as podman's --uidmap."""
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or not all(part.isascii() and part.isdecimal() for part in parts):
+        raise ValueError(f"invalid mapping '{text}': write it as CONTAINER:HOST:SIZE")
+    inside, outside, size = (*map(int, parts), 1)[:3]
+    if size == 0 or max(inside, outside) + size > 1 << 32:
+        raise ValueError(f"invalid mapping '{text}': ids go from 0 to 4294967295")
+    return IdRange(inside, outside, size)
+
+
+def parse_umask(text: str) -> int:
+    """Read octal digits."""
+    if not text or set(text) - set("01234567") or int(text, 8) > 0o777:
+        raise ValueError(f"invalid umask {text}: must be an octal number of at most 0777")
+    return int(text, 8)
+
+
+def parse_pair(text: str) -> tuple[str, str]:
+    """Read key=value."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ValueError(f"invalid option '{text}': write it as KEY=VALUE")
+    return key, value
+
+
 def parse_entrypoint(text: str) -> tuple[str, ...]:
     """Read a program; the empty word means that there shall be none."""
     return (text,) if text else ()
@@ -100,9 +210,11 @@ def parse_security_opt(text: str) -> str:
         if value not in ("", "true", "false"):
             raise ValueError(f'invalid --security-opt: "{text}"')
         return f"{name}={value or 'true'}"
-    if name != "seccomp" or not equals or not value:
-        raise ValueError(f'invalid --security-opt: "{text}": seccomp=unconfined|FILE and no-new-privileges are known')
-    return f"seccomp={value if value == 'unconfined' else _seccomp_profile(value)}"
+    if name == "seccomp" and equals and value:
+        return f"seccomp={value if value in ('unconfined', 'builtin') else _seccomp_profile(value)}"
+    if not equals:
+        raise ValueError(f'invalid --security-opt: "{text}"')
+    return f"{name}={value}"
 
 
 def _seccomp_profile(path: str) -> str:
@@ -142,6 +254,15 @@ LABEL = Kind("list", parse_label, _last_wins)
 ULIMIT = Kind("ulimit", parse_ulimit, tuple)
 SYSCTL = Kind("map", parse_sysctl, _last_wins)
 TMPFS = Kind("list", parse_tmpfs, _last_wins)
+DEVICE = Kind("list", parse_device, tuple)
+DEVICE_RULE = Kind("list", parse_device_rule, tuple)
+WEIGHT_DEVICE = Kind("list", parse_weight_device, tuple)
+DEVICE_BPS = Kind("list", parse_device_bps, tuple)
+DEVICE_IOPS = Kind("list", parse_device_iops, tuple)
+SWAPPINESS = Kind("int", parse_swappiness, absent=-1)
+ID_RANGE = Kind("list", parse_id_range, tuple)
+UMASK = Kind("string", parse_umask, absent=None)
+PAIRS = Kind("map", parse_pair, _last_wins)
 ENTRYPOINT = Kind("string", parse_entrypoint, absent=None)
 SECURITY = Kind("list", parse_security_opt, tuple)
 PULL = one_of(

@@ -46,6 +46,24 @@ class Cgroups:
             mounts=tuple(self._mounts(name, directories)),
         )
 
+    def under(self, parent: str) -> "Cgroups":
+        """Return the same for containers below another parent (--cgroup-parent); empty: this one."""
+        if not parent:
+            return self
+        made = Cgroups.__new__(Cgroups)
+        made._parent = f"/{parent.strip('/')}"  # noqa: SLF001 - of this class
+        made._hierarchy = self._hierarchy  # noqa: SLF001 - likewise
+        return made
+
+    def is_v1(self, controller: str) -> bool:
+        """Tell whether a controller is cgroup v1's here."""
+        return controller in self._hierarchy.v1
+
+    def has_file(self, controller: str, v1_file: str, v2_file: str) -> bool:
+        """Tell whether groups here have a file of a controller; the root of a hierarchy lacks some."""
+        self._hierarchy.make_parents(self.name("any"))
+        return self._hierarchy.has_file(controller, v1_file if self.is_v1(controller) else v2_file)
+
     @property
     def limits_swap(self) -> bool:
         """Whether this kernel can limit swap."""

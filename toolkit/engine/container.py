@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from toolkit.core import ids
 from toolkit.core.errors import ConflictError, EngineError, NotFoundError, StartError
-from toolkit.engine.options import ContainerOptions, ExecOptions, Ulimit
+from toolkit.engine.options import TUPLES, ContainerOptions, ExecOptions
 from toolkit.engine.signals import signal_number
 from toolkit.linux import lock
 from toolkit.runtime.meeting import STATUS_FILE, ExitRecord
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from toolkit.core.state import Row
     from toolkit.engine import logs
     from toolkit.engine.attachment import Attachment
+    from toolkit.engine.cgroups import Cgroups
     from toolkit.engine.engine import Engine
     from toolkit.runtime import client
     from toolkit.runtime.steps import Step
@@ -53,6 +54,8 @@ class Container:
         self._doc = doc
         self.id = ident
         self.name = name
+        self.warnings: tuple[str, ...] = ()
+        """What was said when it was created: options that this kernel cannot obey and docker discards."""
 
     @classmethod
     def from_row(cls, engine: "Engine", row: "Row") -> "Container":
@@ -88,6 +91,11 @@ class Container:
     def run_dir(self) -> str:
         """Where its runtime files lie while it runs."""
         return self._engine.paths.run_dir(self.id)
+
+    @property
+    def cgroups(self) -> "Cgroups":
+        """The control groups that its own are among."""
+        return self._engine.cgroups.under(self._doc["options"].get("cgroup_parent", ""))
 
     def read_status(self) -> Status:
         """Return what it is doing at this moment; clean up first if its monitor was killed."""
@@ -434,11 +442,11 @@ class Container:
         """
         if self.status != RUNNING:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
-        return self._engine.cgroups.stats(self.id)
+        return self.cgroups.stats(self.id)
 
     def pids(self) -> list[int]:
         """Return the host's pids of all its processes."""
-        return self._engine.cgroups.pids(self.id) if self.status == RUNNING else []
+        return self.cgroups.pids(self.id) if self.status == RUNNING else []
 
 
 def _await_start(session: "client.Session", gate: "Callable[[int], bool] | None") -> "tuple[list[Any], int]":
@@ -484,7 +492,9 @@ def _ends_within(pid: int, timeout_s: float) -> bool:
 def options_of(stored: dict[str, Any]) -> ContainerOptions:
     """Make the options of what the state has stored (JSON knows no tuples)."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-    values["ulimits"] = tuple(Ulimit(*limit) for limit in stored["ulimits"])
+    for field, kind in TUPLES.items():
+        if values.get(field):
+            values[field] = tuple(kind(*each) for each in values[field])
     return ContainerOptions(**values)
 
 

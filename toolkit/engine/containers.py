@@ -8,6 +8,7 @@ from toolkit.core.errors import ConflictError, NotFoundError
 from toolkit.engine.argv import command
 from toolkit.engine.container import RUNNING, Container
 from toolkit.engine.names import check_name, random_name
+from toolkit.engine.options import MAPPINGS
 from toolkit.engine.recovery import remove_run_dir
 
 TYPE_CHECKING = False
@@ -39,6 +40,7 @@ class Containers:
         from toolkit.engine import validate
 
         validate.check(options)
+        options, warnings = self._possible(options)
         name = check_name(options.name) if options.name else ""
         images = self._engine.images
         images.get(options.image)  # makes the image `lab` where it is not here yet
@@ -47,7 +49,17 @@ class Containers:
             if options.platform:
                 _refuse_other_platform(options, image)
             command(options, image.config)  # refuses a container that has nothing to run
-            return self._insert(ids.new_id(), name, _document(options, image))
+            made = self._insert(ids.new_id(), name, _document(options, image))
+            made.warnings = warnings
+            return made
+
+    def _possible(self, options: "ContainerOptions") -> "tuple[ContainerOptions, tuple[str, ...]]":
+        """Return the options without those that docker discards where the kernel lacks them, and what to say of it."""
+        from toolkit.engine import discard
+
+        if not discard.may_be_needed(options):
+            return options, ()
+        return discard.discard(options, self._engine.cgroups)
 
     def _insert(self, ident: str, name: str, doc: dict[str, Any]) -> Container:
         if name:
@@ -74,6 +86,11 @@ class Containers:
                 continue
             return name
         raise ConflictError("no free name was found", hint="give the container one with --name")
+
+    def find_name(self, name: str) -> Container | None:
+        """Return the container that has exactly this name, or None."""
+        row = self._engine.state.find_name(KIND, name.removeprefix("/"))
+        return None if row is None else Container.from_row(self._engine, row)
 
     def get(self, reference: str) -> Container:
         """Find a container by its full id, its name or a prefix of its id that is unique.
@@ -129,7 +146,7 @@ class Containers:
         recovery = self._engine.recovery
         fd = recovery.take(container.id, container.name)
         try:
-            self._engine.cgroups.destroy(container.id)
+            container.cgroups.destroy(container.id)
             recovery.remove(container.id)
             remove_run_dir(container.run_dir)
         finally:
@@ -150,7 +167,7 @@ def _size(directory: str) -> int:
 
 def _document(options: "ContainerOptions", image: "ImageRecord") -> dict[str, Any]:
     stored = options._asdict()
-    for field in ("labels", "sysctls", "tmpfs"):
+    for field in MAPPINGS:
         stored[field] = dict(stored[field])
     return {
         "created": clock.now(),

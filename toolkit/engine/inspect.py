@@ -12,6 +12,7 @@ from toolkit.core import clock
 from toolkit.engine import oci
 from toolkit.engine.argv import command
 from toolkit.engine.container import RUNNING, Container, Status
+from toolkit.engine.hostconfig import host_config
 from toolkit.engine.summary import state
 
 TYPE_CHECKING = False
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from toolkit.core.digest import Digest
     from toolkit.engine.engine import Engine
-    from toolkit.engine.options import ContainerOptions
     from toolkit.image.images import ImageRecord
 
 
@@ -48,7 +48,7 @@ def container(engine: "Engine", one: Container) -> dict[str, Any]:
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": None,
-        "HostConfig": _host_config(options, engine.cgroups.name(one.id)),
+        "HostConfig": host_config(options),
         "GraphDriver": {
             "Name": "overlay2",
             "Data": {
@@ -60,44 +60,6 @@ def container(engine: "Engine", one: Container) -> dict[str, Any]:
         "Mounts": [],
         "Config": _config(one),
         "NetworkSettings": _network_settings(one, status),
-    }
-
-
-def _host_config(options: "ContainerOptions", cgroup: str) -> dict[str, Any]:
-    return {
-        "NetworkMode": options.network,
-        "AutoRemove": options.auto_remove,
-        "Binds": None,
-        "PortBindings": {},
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        "LogConfig": {"Type": "json-file", "Config": {}},
-        "CapAdd": list(options.cap_add) or None,
-        "CapDrop": list(options.cap_drop) or None,
-        "CgroupnsMode": options.cgroupns_mode or "private",
-        "CgroupParent": os.path.dirname(cgroup),
-        "IpcMode": options.ipc_mode or "private",
-        "PidMode": options.pid_mode,
-        "UTSMode": options.uts_mode,
-        "UsernsMode": options.userns_mode,
-        "GroupAdd": list(options.group_add) or None,
-        "Privileged": options.privileged,
-        "ReadonlyRootfs": options.read_only,
-        "SecurityOpt": list(options.security_opt) or None,
-        "Sysctls": dict(options.sysctls) or None,
-        "Tmpfs": dict(options.tmpfs) or None,
-        "ShmSize": options.shm_size_bytes or 64 * 1024 * 1024,
-        "Init": options.init,
-        "Memory": options.memory_bytes,
-        "MemorySwap": options.memory_swap_bytes or 2 * options.memory_bytes,
-        "MemoryReservation": options.memory_reservation_bytes,
-        "NanoCpus": options.nano_cpus,
-        "CpuShares": options.cpu_shares,
-        "CpusetCpus": options.cpuset_cpus,
-        "CpusetMems": options.cpuset_mems,
-        "PidsLimit": options.pids_limit or None,
-        "OomScoreAdj": options.oom_score_adj,
-        "Ulimits": [{"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard} for limit in options.ulimits] or None,
-        "Runtime": "container-toolkit",
     }
 
 

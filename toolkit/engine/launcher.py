@@ -7,7 +7,7 @@ import os
 import socket
 
 from toolkit.core.errors import CommandNotExecutableError, ConflictError, InvalidError, NotFoundError, StorageFullError
-from toolkit.engine import oci, users
+from toolkit.engine import devices, oci, users
 from toolkit.engine.recovery import remove_run_dir
 from toolkit.linux import namespace, procfs
 from toolkit.runtime import plan as planner
@@ -102,7 +102,7 @@ class Launcher:
         os.makedirs(directory, 0o710, exist_ok=True)
         root = self._root_filesystem(container, volatile=options.auto_remove)
         overlay.prepare(root)
-        self._engine.cgroups.prepare(container.id, oci.resources(options))
+        container.cgroups.prepare(container.id, oci.resources(options))
         config = self._config(container, root, console_size)
         self._write_files(container, directory, config)
         plan = self._plan(container, config, root, gated=gated)
@@ -114,9 +114,9 @@ class Launcher:
             run_dir=container.run_dir,
             log=paths.log(container.id),
             exit_file=paths.exit_file(container.id),
-            cgroups=self._engine.cgroups.directories(container.id, oci.resources(options)),
-            holder=self._engine.cgroups.holder(container.id),
-            oom_file=self._engine.cgroups.oom_file(container.id),
+            cgroups=container.cgroups.directories(container.id, oci.resources(options)),
+            holder=container.cgroups.holder(container.id),
+            oom_file=container.cgroups.oom_file(container.id),
             trace=trace,
             gated=gated,
             foreground=attach,
@@ -138,9 +138,11 @@ class Launcher:
         place = oci.Place(
             hostname=self._hostname(container),
             files=tuple((f"{directory}/{name}", f"/etc/{name}") for name in _FILES),
-            cgroup=self._engine.cgroups.name(container.id),
+            cgroup=container.cgroups.name(container.id),
             joined=self._joined(options),
             capabilities=self._engine.capabilities,
+            devices=devices.find(options),
+            shm=self._shared_memory(options),
         )
         config = oci.config(options, image, identity, place)
         if console_size is not None:
@@ -164,6 +166,17 @@ class Launcher:
                 found[kind] = f"/proc/{pid}/ns/{proc_name}"
         return found
 
+    def _shared_memory(self, options: "ContainerOptions") -> str:
+        """Return where the /dev/shm is that comes with another container's ipc namespace."""
+        if not options.ipc_mode.startswith("container:"):
+            return ""
+        other = self._engine.containers.get(options.ipc_mode.partition(":")[2])
+        mode = other.options.ipc_mode
+        if mode in ("", "private", "none"):
+            message = f"can't join IPC of container {other.id}: non-shareable IPC"
+            raise InvalidError(message, hint="make that container with --ipc shareable")
+        return f"/proc/{other.pid}/root/dev/shm"
+
     @staticmethod
     def _hostname(container: "Container") -> str:
         options = container.options
@@ -182,7 +195,7 @@ class Launcher:
             overlay=planner.OverlayRoot(
                 root.lower, root.upper, root.work, root.options, engine.paths.rootfs, engine.paths.root
             ),
-            cgroup=engine.cgroups.place(container.id, oci.resources(options)),
+            cgroup=container.cgroups.place(container.id, oci.resources(options, devices.find(options))),
             seccomp=engine.seccomp_filter(options, config["process"]),
         )
         return planner.without_reserve(plan) if gated else plan
@@ -214,7 +227,7 @@ class Launcher:
             pid,
             start_time,
             tuple(kind for kind in there if there[kind] != here.get(kind)),
-            self._engine.cgroups.place(container.id, oci.resources(container.options)).join_files,
+            container.cgroups.place(container.id, oci.resources(container.options)).join_files,
         )
         process = self._exec_process(container, options)
         if console_size is not None:

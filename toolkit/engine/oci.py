@@ -8,15 +8,18 @@ from typing import Any, NamedTuple
 
 from toolkit.core.errors import InvalidError
 from toolkit.engine.argv import command
+from toolkit.engine.devices import NOTHING, HostDevices
+from toolkit.engine.resources import resources
 from toolkit.linux import capability
 from toolkit.runtime.spec import OCI_VERSION, Config, IDMapping, Linux, Mount, Namespace, Process, Rlimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.engine.options import ContainerOptions
+    from toolkit.engine.options import ContainerOptions, IdRange
     from toolkit.engine.users import Identity
-    from toolkit.linux.cgroup.resources import Cpu, Device, Memory, Resources
     from toolkit.runtime.spec import Capabilities
+
+__all__ = ["Place", "capabilities", "config", "environment", "kernel_paths", "process", "resources"]
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHM_BYTES = 64 * 1024 * 1024
@@ -38,6 +41,9 @@ _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tri
 FIRST_MAPPED_ID = 100_000
 """Where the ids of a container with a user namespace of its own begin on the host."""
 MAPPED_IDS = 65_536
+ZONES = "/usr/share/zoneinfo"
+"""Where a host has the rules of time zones."""
+_PLAIN = ("nosuid", "noexec", "nodev")
 _HOST_MODES = {"network": "network", "ipc": "ipc_mode", "uts": "uts_mode", "pid": "pid_mode", "cgroup": "cgroupns_mode"}
 
 
@@ -52,6 +58,9 @@ class Place(NamedTuple):
     """Namespaces of other containers: kind as the OCI names it -> path."""
     capabilities: int = capability.ALL
     """What the engine itself can hand on."""
+    devices: HostDevices = NOTHING
+    shm: str = ""
+    """The /dev/shm of the container whose ipc namespace is joined, as a path of the host's."""
 
 
 def environment(options: "ContainerOptions", image: dict[str, Any], hostname: str, home: str = "") -> tuple[str, ...]:
@@ -79,23 +88,27 @@ def config(options: "ContainerOptions", image: dict[str, Any], identity: "Identi
     Raises:
         InvalidError: an option that means nothing.
     """
+    masked, readonly = kernel_paths(options)
     linux: Linux = {
         "namespaces": _namespaces(options, place),
         "cgroupsPath": place.cgroup,
-        "resources": resources(options),
-        "maskedPaths": [] if options.privileged else list(_MASKED),
-        "readonlyPaths": [] if options.privileged else list(_READONLY),
+        "resources": resources(options, place.devices),
+        "maskedPaths": masked,
+        "readonlyPaths": readonly,
     }
     if options.userns_mode == "private":
-        mapping: IDMapping = {"containerID": 0, "hostID": FIRST_MAPPED_ID, "size": MAPPED_IDS}
-        linux["uidMappings"] = linux["gidMappings"] = [mapping]
+        linux["uidMappings"] = _id_mappings(options.uid_map)
+        linux["gidMappings"] = _id_mappings(options.gid_map or options.uid_map)
+    elif place.devices.nodes:
+        linux["devices"] = list(place.devices.nodes)
     offsets = {"boottime": options.boottime_offset_s, "monotonic": options.monotonic_offset_s}
     if any(offsets.values()):
         linux["timeOffsets"] = {clock: {"secs": seconds} for clock, seconds in offsets.items() if seconds}
     sysctls = dict(options.sysctls)
     if options.network != "host":
         sysctls.setdefault("net.ipv4.ip_unprivileged_port_start", "0")
-        last_gid = MAPPED_IDS - 1 if options.userns_mode == "private" else (1 << 31) - 1
+        mapped = linux.get("gidMappings")
+        last_gid = mapped[0]["size"] - 1 if mapped else (1 << 31) - 1
         sysctls.setdefault("net.ipv4.ping_group_range", f"0 {last_gid}")
     if sysctls:
         linux["sysctl"] = sysctls
@@ -106,6 +119,8 @@ def config(options: "ContainerOptions", image: dict[str, Any], identity: "Identi
         "mounts": _mounts(options, place),
         "linux": linux,
     }
+    if options.annotations:
+        document["annotations"] = dict(options.annotations)
     if options.uts_mode != "host" and "uts" not in place.joined:
         document["hostname"] = place.hostname
         if options.domainname:
@@ -130,6 +145,8 @@ def process(
         "capabilities": capabilities(options, available, is_root=identity.uid == 0),
         "noNewPrivileges": no_new_privileges(options),
     }
+    if options.umask is not None:
+        made["user"]["umask"] = options.umask
     if options.oom_score_adj:
         made["oomScoreAdj"] = options.oom_score_adj
     limits: list[Rlimit] = [
@@ -138,6 +155,35 @@ def process(
     if limits:
         made["rlimits"] = limits
     return made
+
+
+def kernel_paths(options: "ContainerOptions") -> tuple[list[str], list[str]]:
+    """Return the paths of the kernel's that are masked, and those that can only be read."""
+    if options.privileged or "systempaths=unconfined" in options.security_opt:
+        return [], []
+    masked: list[str] = [*_MASKED]
+    readonly: list[str] = [*_READONLY]
+    for option in options.security_opt:
+        name, _, value = option.partition("=")
+        if name == "unmask":
+            masked, readonly = _without(masked, value), _without(readonly, value)
+        elif name == "mask":
+            masked += value.split(":")
+    return masked, readonly
+
+
+def _without(paths: list[str], unmasked: str) -> list[str]:
+    """Return the paths that none of the patterns of an `unmask` names; ALL names all."""
+    from fnmatch import fnmatchcase
+
+    patterns = unmasked.split(":")
+    return [path for path in paths if "ALL" not in patterns and not any(fnmatchcase(path, each) for each in patterns)]
+
+
+def _id_mappings(ranges: "tuple[IdRange, ...]") -> list[IDMapping]:
+    if not ranges:
+        return [{"containerID": 0, "hostID": FIRST_MAPPED_ID, "size": MAPPED_IDS}]
+    return [{"containerID": each.container, "hostID": each.host, "size": each.size} for each in sorted(ranges)]
 
 
 def capabilities(options: "ContainerOptions", available: int = capability.ALL, *, is_root: bool) -> "Capabilities":
@@ -172,64 +218,11 @@ def _namespaces(options: "ContainerOptions", place: Place) -> list[Namespace]:
     return wanted
 
 
-def resources(options: "ContainerOptions") -> "Resources":
-    """Return the OCI `linux.resources` of the limits that were asked for."""
-    made: Resources = {}
-    memory = _memory(options)
-    if memory:
-        made["memory"] = memory
-    cpu = _cpu(options)
-    if cpu:
-        made["cpu"] = cpu
-    if options.pids_limit > 0:
-        made["pids"] = {"limit": options.pids_limit}
-    if not options.privileged:
-        made["devices"] = list(_DEVICE_RULES)
-    return made
-
-
-def _memory(options: "ContainerOptions") -> "Memory":
-    made: Memory = {}
-    if options.memory_bytes:
-        made["limit"] = options.memory_bytes
-        made["swap"] = options.memory_swap_bytes or 2 * options.memory_bytes
-    if options.memory_reservation_bytes:
-        made["reservation"] = options.memory_reservation_bytes
-    return made
-
-
-def _cpu(options: "ContainerOptions") -> "Cpu":
-    made: Cpu = {}
-    if options.nano_cpus:
-        made["period"] = 100_000
-        made["quota"] = options.nano_cpus // 10_000
-    if options.cpu_shares:
-        made["shares"] = options.cpu_shares
-    if options.cpuset_cpus:
-        made["cpus"] = options.cpuset_cpus
-    if options.cpuset_mems:
-        made["mems"] = options.cpuset_mems
-    return made
-
-
-_OPEN_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2))
-"""null, zero, full, random, urandom, tty, console, ptmx."""
-_DEVICE_RULES: "list[Device]" = [
-    {"allow": False, "access": "rwm"},
-    {"allow": True, "type": "c", "access": "m"},
-    {"allow": True, "type": "b", "access": "m"},
-    {"allow": True, "type": "c", "major": 136, "access": "rwm"},
-]
-for _major, _minor in _OPEN_DEVICES:
-    _DEVICE_RULES.append({"allow": True, "type": "c", "major": _major, "minor": _minor, "access": "rwm"})
-
-
 def _mounts(options: "ContainerOptions", place: Place) -> list[Mount]:
-    shm = options.shm_size_bytes or _SHM_BYTES
     sys_mode = "rw" if options.privileged else "ro"
-    plain = ["nosuid", "noexec", "nodev"]
+    plain = list(_PLAIN)
     made: list[Mount] = [
-        {"destination": "/proc", "type": "proc", "source": "proc", "options": plain},
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": [*plain]},
         {
             "destination": "/dev",
             "type": "tmpfs",
@@ -244,20 +237,35 @@ def _mounts(options: "ContainerOptions", place: Place) -> list[Mount]:
         },
         {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*plain, sys_mode]},
         {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*plain, sys_mode]},
-        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": plain},
+        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": [*plain]},
     ]
-    if options.ipc_mode == "host":
-        made.append({"destination": "/dev/shm", "type": "bind", "source": "/dev/shm", "options": ["rbind", *plain]})
-    elif options.ipc_mode != "none":
-        size = f"size={shm}"
-        made.append(
-            {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*plain, "mode=1777", size]}
-        )
+    made += _shared_memory(options, place)
     for source, destination in place.files:
         made.append({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rprivate"]})
+    if options.timezone:
+        source = "/etc/localtime" if options.timezone == "local" else f"{ZONES}/{options.timezone}"
+        made.append({"destination": "/etc/localtime", "type": "bind", "source": source, "options": ["bind", "ro"]})
+    if options.userns_mode == "private":  # which may not make device nodes
+        for source, node in zip(place.devices.sources, place.devices.nodes, strict=True):
+            made.append({"destination": node["path"], "type": "bind", "source": source, "options": ["bind"]})
     for path, text in sorted(options.tmpfs.items()):
         if not path.startswith("/"):
             raise InvalidError(f"invalid mount path: '{path}'", hint="a tmpfs needs an absolute path")
         extra = [option for option in text.split(",") if option]
-        made.append({"destination": path, "type": "tmpfs", "source": "tmpfs", "options": [*plain, "mode=1777", *extra]})
+        made.append(
+            {"destination": path, "type": "tmpfs", "source": "tmpfs", "options": [*_PLAIN, "mode=1777", *extra]}
+        )
     return made
+
+
+def _shared_memory(options: "ContainerOptions", place: Place) -> list[Mount]:
+    """Return what is mounted on /dev/shm: the memory that the processes of an ipc namespace share."""
+    source = "/dev/shm" if options.ipc_mode == "host" else place.shm
+    if source:
+        return [{"destination": "/dev/shm", "type": "bind", "source": source, "options": ["rbind", *_PLAIN]}]
+    if options.ipc_mode == "none":
+        return []
+    size = f"size={options.shm_size_bytes or _SHM_BYTES}"
+    return [
+        {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*_PLAIN, "mode=1777", size]},
+    ]

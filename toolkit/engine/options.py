@@ -6,7 +6,7 @@ knows how a value was written: sizes are bytes, times are seconds, lists are
 tuples.  A default means "as the image or the engine has it".
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,30 @@ class Ulimit(NamedTuple):
     soft: int
     """-1 is RLIM_INFINITY."""
     hard: int
+
+
+class DeviceMapping(NamedTuple):
+    """A device of the host's, or a directory of devices, and where the container has it."""
+
+    host: str
+    container: str
+    permissions: str = "rwm"
+    """What the container's cgroup lets its programs do with it: read, write, mknod."""
+
+
+class BlockDevice(NamedTuple):
+    """A block device by its path on the host, and a number for it: a weight, or bytes or operations a second."""
+
+    path: str
+    value: int
+
+
+class IdRange(NamedTuple):
+    """A range of ids of the container's user namespace, and where it lies on the host."""
+
+    container: int
+    host: int
+    size: int
 
 
 class ContainerOptions(NamedTuple):
@@ -45,6 +69,8 @@ class ContainerOptions(NamedTuple):
     """Absolute; empty: the image's."""
     env: tuple[str, ...] = ()
     """KEY=value sets, a bare KEY removes what the image sets; later ones win."""
+    annotations: "Mapping[str, str]" = _NONE
+    """What an OCI runtime, or its hooks, is told besides."""
     labels: "Mapping[str, str]" = _NONE
     platform: str = ""
     """os[/arch[/variant]]; empty: this machine's."""
@@ -73,6 +99,26 @@ class ContainerOptions(NamedTuple):
     cpuset_mems: str = ""
     pids_limit: int = 0
     """0 and -1: unlimited."""
+    cpu_period_us: int = 0
+    cpu_quota_us: int = 0
+    """CPU time in each period; another way to say `nano_cpus`."""
+    cpu_rt_period_us: int = 0
+    cpu_rt_runtime_us: int = 0
+    memory_swappiness: int = -1
+    """0 to 100; -1: the parent group's."""
+    oom_kill_disable: bool = False
+    blkio_weight: int = 0
+    """Relative weight, 10 to 1000; 0: the kernel's."""
+    blkio_weight_devices: tuple[BlockDevice, ...] = ()
+    device_read_bps: tuple[BlockDevice, ...] = ()
+    device_write_bps: tuple[BlockDevice, ...] = ()
+    device_read_iops: tuple[BlockDevice, ...] = ()
+    device_write_iops: tuple[BlockDevice, ...] = ()
+    devices: tuple[DeviceMapping, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()
+    """"TYPE MAJOR:MINOR ACCESS", as devices.allow of cgroup v1 takes it."""
+    cgroup_parent: str = ""
+    """The group below which the container's own is made; empty: the engine's."""
     shm_size_bytes: int = 0
     """0: 64 MiB."""
     ulimits: tuple[Ulimit, ...] = ()
@@ -84,11 +130,24 @@ class ContainerOptions(NamedTuple):
     """Names with or without CAP_, in any case, or ALL."""
     cap_drop: tuple[str, ...] = ()
     security_opt: tuple[str, ...] = ()
-    """"seccomp=unconfined", "seccomp=<the profile's JSON text>", "no-new-privileges", ..."""
+    """"seccomp=unconfined", "seccomp=<the profile's JSON text>", "no-new-privileges", "systempaths=unconfined",
+    "mask=PATH:PATH", "unmask=ALL" or "unmask=PATH:PATH", ..."""
     group_add: tuple[str, ...] = ()
     sysctls: "Mapping[str, str]" = _NONE
     tmpfs: "Mapping[str, str]" = _NONE
     """Mount options by absolute path."""
+    umask: int | None = None
+    """None: 022."""
+    timezone: str = ""
+    """A name such as Europe/Paris, whose rules the host has, or "local", the host's; empty: the image's."""
+    gpus: str = ""
+    """Refused: there is no driver for it."""
+    isolation: str = ""
+    """Empty or "default"."""
+    kernel_memory_bytes: int = 0
+    """Refused: the kernel has no such limit any more."""
+    storage_opt: "Mapping[str, str]" = _NONE
+    """Refused: overlayfs has no quotas of its own."""
 
     network: str = "default"
     """"none", "host", or "default" (the engine's choice)."""
@@ -99,6 +158,10 @@ class ContainerOptions(NamedTuple):
     uts_mode: str = ""
     userns_mode: str = ""
     """Empty and "host": the host's; "private": one of its own, root inside being uid 100000 outside."""
+    uid_map: tuple[IdRange, ...] = ()
+    """The user ids of a user namespace of its own; empty: 65536 from 100000."""
+    gid_map: tuple[IdRange, ...] = ()
+    """Likewise; empty: as `uid_map`."""
     boottime_offset_s: int = 0
     """Seconds that the container's CLOCK_BOOTTIME is ahead; not 0: it has a time namespace of its own."""
     monotonic_offset_s: int = 0
@@ -120,3 +183,17 @@ class ExecOptions(NamedTuple):
     user: str = ""
     """Empty: the container's."""
     privileged: bool = False
+
+
+TUPLES: "Mapping[str, Any]" = {
+    "ulimits": Ulimit,
+    "devices": DeviceMapping,
+    "uid_map": IdRange,
+    "gid_map": IdRange,
+    **dict.fromkeys(
+        ("blkio_weight_devices", "device_read_bps", "device_write_bps", "device_read_iops", "device_write_iops"),
+        BlockDevice,
+    ),
+}
+"""The fields of ContainerOptions that hold tuples of tuples, and the kind of these: JSON forgets it."""
+MAPPINGS = ("annotations", "labels", "storage_opt", "sysctls", "tmpfs")

@@ -20,6 +20,7 @@ from toolkit.storage import overlay
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.core.state import State
+    from toolkit.engine.cgroups import Cgroups
     from toolkit.engine.engine import Engine
     from toolkit.engine.paths import Paths
 
@@ -70,7 +71,7 @@ class Recovery:
                 return  # somebody else is about to start it
             time.sleep(_PAUSE_S)  # the monitor that was killed has not let go of it yet
         try:
-            self._engine.cgroups.destroy(ident)
+            self._cgroups(ident).destroy(ident)
             remove_run_dir(run_dir)
         finally:
             os.close(fd)
@@ -104,7 +105,7 @@ class Recovery:
 
     def clean(self, ident: str) -> None:
         """Do what a monitor does at the end; the caller holds the lock."""
-        self._engine.cgroups.destroy(ident)
+        self._cgroups(ident).destroy(ident)
         self._note_loss(ident)
         try:
             doc = self._state.get("container", ident).doc
@@ -112,6 +113,14 @@ class Recovery:
             doc = None
         if doc is None or doc["options"]["auto_remove"]:
             self.remove(ident)
+
+    def _cgroups(self, ident: str) -> "Cgroups":
+        """Return the groups that the container's are among."""
+        try:
+            options = self._state.get("container", ident).doc["options"]
+        except NotFoundError:
+            return self._engine.cgroups  # it was being removed, and its groups go before its record does
+        return self._engine.cgroups.under(options.get("cgroup_parent", ""))
 
     def _note_loss(self, ident: str) -> None:
         """Write the exit record that a killed monitor could not write."""

@@ -7,12 +7,8 @@ from toolkit.engine.signals import signal_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from toolkit.engine.options import ContainerOptions
 
-_MIN_MEMORY_BYTES = 6 * 1024 * 1024  # moby, daemon/daemon_unix.go, linuxMinMemory
-_MIN_NANO_CPUS = 10_000_000
 _MAX_HOSTNAME = 64
 _MAX_OOM_SCORE = 1000
 _MODES = {
@@ -24,6 +20,10 @@ _MODES = {
 }
 """Option: docker's word for it, its values, whether "container:NAME" is one too."""
 _NETWORKS = ("default", "none", "host")
+_TMPFS = frozenset(("gid", "huge", "mode", "mpol", "nr_blocks", "nr_inodes", "size", "uid"))
+_MAX_UMASK = 0o777
+_MODULES = {"apparmor": "/sys/module/apparmor/parameters/enabled", "selinux": "/sys/fs/selinux/enforce"}
+"""Where the kernel shows that a security module is at work; without it docker ignores the options for it."""
 _UNCONFINED = ("apparmor=unconfined", "label=disable", "label:disable", "systempaths=unconfined")
 _NO_NEW_PRIVILEGES = tuple(f"no-new-privileges{tail}" for tail in ("", "=true", ":true", "=false", ":false"))
 
@@ -33,18 +33,31 @@ def check(options: "ContainerOptions") -> None:
 
     Raises:
         InvalidError: with the cure.
-        NotFoundError: a network that does not exist.
-        UnsupportedError: a security module that this engine does not drive.
+        NotFoundError: a network or a time zone that does not exist.
+        UnsupportedError: what this engine has no means for.
     """
+    from toolkit.engine import limits
+
     _check_texts(options)
-    _check_memory(options)
-    _check_cpus(options)
+    limits.check(options)
     _check_modes(options)
     _check_security(options)
     _check_process(options)
-    for path in options.tmpfs:
-        if not path.startswith("/"):
-            raise InvalidError(f"invalid mount path: '{path}'", hint="a tmpfs needs an absolute path")
+    _check_ours(options)
+    _check_unsupported(options)
+    for path, text in options.tmpfs.items():
+        _check_tmpfs(path, text)
+
+
+def _check_tmpfs(path: str, text: str) -> None:
+    if not path.startswith("/"):
+        raise InvalidError(f"invalid mount path: '{path}' mount path must be absolute", hint="begin it with /")
+    from toolkit.runtime.mountoptions import parse_options
+
+    left = parse_options([option for option in text.split(",") if option]).data
+    for option in left.split(",") if left else ():
+        if option.partition("=")[0] not in _TMPFS or "=" not in option:
+            raise InvalidError(f'invalid tmpfs option ["{option}"]', hint="size=64m, mode=1770, uid=1, exec, ro, ...")
 
 
 def _check_texts(options: "ContainerOptions") -> None:
@@ -55,61 +68,6 @@ def _check_texts(options: "ContainerOptions") -> None:
     for pair in options.env:
         if not pair.partition("=")[0]:
             raise InvalidError(f"invalid environment variable: {pair}", hint="write it as NAME=value")
-
-
-def _check_memory(options: "ContainerOptions") -> None:
-    if options.memory_bytes and options.memory_bytes < _MIN_MEMORY_BYTES:
-        raise InvalidError("minimum memory limit allowed is 6MB", hint="give --memory 6m or more")
-    if options.memory_swap_bytes > 0 and not options.memory_bytes:
-        raise InvalidError("you should always set the memory limit when using the swap limit", hint="add --memory")
-    if 0 < options.memory_swap_bytes < options.memory_bytes:
-        raise InvalidError(
-            "minimum memoryswap limit should be larger than memory limit", hint="--memory-swap counts memory plus swap"
-        )
-    if options.memory_bytes and options.memory_reservation_bytes > options.memory_bytes:
-        raise InvalidError(
-            "minimum memory limit can not be less than memory reservation limit", hint="reserve less than --memory"
-        )
-    if options.shm_size_bytes < 0:
-        raise InvalidError("SHM size can not be less than 0", hint="give a size such as 64m")
-
-
-def _check_cpus(options: "ContainerOptions") -> None:
-    cpus = os.cpu_count() or 1
-    if options.nano_cpus > cpus * 1_000_000_000:
-        raise InvalidError(
-            f"range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available", hint="ask for fewer"
-        )
-    if options.nano_cpus and options.nano_cpus < _MIN_NANO_CPUS:
-        raise InvalidError(f"range of CPUs is from 0.01 to {cpus}.00", hint="ask for more")
-    for text, file, what in (
-        (options.cpuset_cpus, "cpu", "CPUs"),
-        (options.cpuset_mems, "node", "memory nodes"),
-    ):
-        if text:
-            _check_set(text, f"/sys/devices/system/{file}/online", what)
-
-
-def _check_set(text: str, online_file: str, what: str) -> None:
-    try:
-        with open(online_file) as file:
-            online = file.read().strip()
-    except FileNotFoundError:
-        online = "0"  # a kernel without NUMA has one node and no file
-    missing = set(_numbers(text, what)) - set(_numbers(online, what))
-    if missing:
-        raise InvalidError(
-            f"requested {what} are not available - requested {text}, available: {online}", hint="choose among these"
-        )
-
-
-def _numbers(text: str, what: str) -> "Iterator[int]":
-    """Yield the numbers of a list such as 0-3,5."""
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not part.isascii() or not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 20:
-            raise InvalidError(f"invalid list of {what}: '{text}'", hint="write it as 0-3,5")
-        yield from range(int(first), min(int(last or first), int(first) + 65536) + 1)
 
 
 def _check_modes(options: "ContainerOptions") -> None:
@@ -135,17 +93,27 @@ def _check_security(options: "ContainerOptions") -> None:
             from toolkit.engine import filters
 
             filters.parse_profile(option.partition("=")[2])
+        elif option.startswith(("mask=", "unmask=")):
+            _check_paths(option)
         elif option.startswith(("apparmor=", "label=", "label:")) and option not in _UNCONFINED:
-            raise UnsupportedError(f"security option {option} is not supported", hint="leave it out")
+            module = "apparmor" if option.startswith("apparmor") else "selinux"
+            if os.path.exists(_MODULES[module]):
+                raise UnsupportedError(f"security option {option} is not supported", hint="leave it out")
         elif option not in _UNCONFINED and option not in _NO_NEW_PRIVILEGES:
             raise InvalidError(
-                f'invalid security option: "{option}"', hint="seccomp=FILE, seccomp=unconfined or no-new-privileges"
+                f'invalid --security-opt: "{option}"',
+                hint="seccomp=FILE, no-new-privileges, systempaths=unconfined, mask=PATH and unmask=PATH are known",
             )
 
 
-def _check_process(options: "ContainerOptions") -> None:
-    from toolkit.linux.process import RLIMITS
+def _check_paths(option: str) -> None:
+    name, _, value = option.partition("=")
+    paths = value.split(":")
+    if not all(path.startswith("/") or (path == "ALL" and name == "unmask") for path in paths):
+        raise InvalidError(f'invalid --security-opt: "{option}"', hint=f"write it as {name}=/path:/path")
 
+
+def _check_process(options: "ContainerOptions") -> None:
     if options.working_dir and not options.working_dir.startswith("/"):
         raise InvalidError(
             f"the working directory '{options.working_dir}' is invalid, it needs to be an absolute path",
@@ -161,6 +129,12 @@ def _check_process(options: "ContainerOptions") -> None:
         )
     if options.stop_signal:
         signal_number(options.stop_signal)
+    _check_ulimits(options)
+
+
+def _check_ulimits(options: "ContainerOptions") -> None:
+    from toolkit.linux.process import RLIMITS
+
     for limit in options.ulimits:
         if f"RLIMIT_{limit.name.upper()}" not in RLIMITS:
             raise InvalidError(f"invalid ulimit type: {limit.name}", hint="limits.conf(5) lists them")
@@ -169,3 +143,37 @@ def _check_process(options: "ContainerOptions") -> None:
                 f"ulimit {limit.name}: soft limit must not be more than hard limit: {limit.soft} > {limit.hard}",
                 hint="write it as name=soft:hard",
             )
+
+
+def _check_ours(options: "ContainerOptions") -> None:
+    """What docker does not have, and podman does."""
+    if options.umask is not None and not 0 <= options.umask <= _MAX_UMASK:
+        raise InvalidError(f"invalid umask {options.umask:o}", hint="octal digits, at most 0777")
+    if options.timezone:
+        _check_timezone(options.timezone)
+    if (options.uid_map or options.gid_map) and options.userns_mode != "private":
+        raise InvalidError("an id map needs a user namespace", hint="give --userns private too")
+    for ranges in (options.uid_map, options.gid_map):
+        if ranges and min(ranges).container != 0:
+            raise InvalidError("the id map leaves out id 0", hint="begin it with 0:HOST:SIZE")
+
+
+def _check_timezone(name: str) -> None:
+    from toolkit.engine.oci import ZONES
+
+    path = "/etc/localtime" if name == "local" else f"{ZONES}/{name}"
+    if ".." in name.split("/") or name.startswith("/") or not os.path.isfile(path):
+        raise NotFoundError(f"unknown or invalid time zone {name}", hint="a name such as Europe/Paris, or local")
+
+
+def _check_unsupported(options: "ContainerOptions") -> None:
+    if options.gpus:
+        message = 'could not select device driver "" with capabilities: [[gpu]]'
+        raise UnsupportedError(message, hint="give the device files themselves with --device")
+    if options.isolation not in ("", "default"):
+        raise InvalidError(f"invalid isolation: \"{options.isolation}\" - linux only supports 'default'")
+    if options.kernel_memory_bytes:
+        raise UnsupportedError("the kernel has no limit for its own memory any more", hint="leave out --kernel-memory")
+    if options.storage_opt:
+        message = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
+        raise UnsupportedError(message, hint="leave it out")

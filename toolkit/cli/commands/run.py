@@ -69,11 +69,24 @@ def create_container(session: Session, parsed: Parsed, options: "ContainerOption
     if cidfile and os.path.exists(cidfile):
         raise InvalidError(f"container ID file found, make sure the other container isn't running or delete {cidfile}")
     _have_image(session, parsed, options)
+    if parsed["replace"]:
+        _remove_namesake(session, options)
     container = session.engine.containers.create(options)
+    for warning in container.warnings:
+        session.complain(f"WARNING: {warning}")
     if cidfile:
         with open(cidfile, "x", encoding="utf-8") as file:
             file.write(container.id)
     return container
+
+
+def _remove_namesake(session: Session, options: "ContainerOptions") -> None:
+    """Remove the container that has the name, as podman's --replace does."""
+    if not options.name:
+        raise InvalidError("cannot replace a container without a name", hint="give one with --name")
+    found = session.engine.containers.find_name(options.name)
+    if found is not None:
+        found.remove(force=True)
 
 
 def _start(container: "Container", **how: Any) -> Any:

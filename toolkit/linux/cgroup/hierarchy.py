@@ -85,6 +85,13 @@ class Hierarchy(NamedTuple):
                 return os.path.exists(f"{directory}/memory.swap.max")
         return "memory" in self.v2_controllers
 
+    def has_file(self, controller: str, file: str) -> bool:
+        """Return whether a group of `controller` has `file`: the root or any group below it is asked."""
+        mount = self.mount_of(controller)
+        if mount is None:
+            return False
+        return any(os.path.exists(f"{directory}/{file}") for directory in (mount, *members.children(mount)))
+
     # Pure: what would be done
 
     def needed(self, resources: "Resources | None" = None, accounted: tuple[str, ...] = ACCOUNTED) -> tuple[str, ...]:

@@ -191,6 +191,10 @@ def _mount_step(entry: "spec.Mount", handed: int) -> "Step":
     if flags & mount.MS_BIND and not source.startswith("/"):
         raise InvalidError(f"the bind mount source '{source}' is not absolute", hint="give its full path")
     destination = os.path.normpath(destination)
+    if flags & mount.MS_BIND and handed < 0 and source.startswith("/proc/"):
+        process, inside, path = source.partition("/root/")
+        if inside and process[6:].isdecimal():  # a mount of another mount namespace cannot be bound from here
+            return steps.BorrowMount(f"{process}/ns/mnt", f"/{path}", destination)
     return steps.MountFilesystem(
         destination,
         fstype,

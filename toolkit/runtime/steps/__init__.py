@@ -1,6 +1,7 @@
 """The steps that plans are made of, one module for each concern."""
 
 from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, decode, encode
+from toolkit.runtime.steps.borrow import BorrowMount
 from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices
 from toolkit.runtime.steps.devices import BindDevices, LinkDevices, MakeDevices
 from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, NewSession, SetOomScore, SetRlimits, SetUser
@@ -51,6 +52,7 @@ __all__ = [
     "BecomeNamespaceRoot",
     "BindDevices",
     "BindRoot",
+    "BorrowMount",
     "BoundCapabilities",
     "ChangeDirectory",
     "ChangeRoot",
