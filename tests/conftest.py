@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support import needs, session
+from tests.support.attacker import lab_root, target
 from tests.support.engines import busybox_tree, engine, template_root
 from tests.support.needs import pytest_runtest_setup
 from tests.support.registries import start_registry
@@ -12,12 +13,14 @@ __all__ = [
     "busybox_tree",
     "engine",
     "engine_root",
+    "lab_root",
     "pytest_addoption",
     "pytest_configure",
     "pytest_runtest_setup",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "start_registry",
+    "target",
     "template_root",
 ]
 
