@@ -2,13 +2,14 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
-from tests.support.engines import BUSYBOX, collect, run, sh
+from tests.support.engines import BUSYBOX, add_image, collect, run, sh
 from toolkit.core.errors import EngineError, InvalidError, StartError
 from toolkit.engine.engine import Engine
-from toolkit.engine.options import ContainerOptions
+from toolkit.engine.options import ContainerOptions, ExecOptions
 
 pytestmark = pytest.mark.needs("root", "overlay", "busybox", "seccomp", "cgroup:any")
 REFUSED = "Operation not permitted"
@@ -127,3 +128,47 @@ def test_half_made_process_cannot_be_looked_into(engine: Engine) -> None:
     collect(attachment)
     calls = [event.call for event in attachment.events]
     assert calls.index("prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE)") < calls.index("setresuid(0, 0, 0)")
+
+
+@pytest.mark.parametrize("user", ["", "ada"])
+def test_program_in_a_user_namespace_can_open_its_stdout_anew(engine: Engine, user: str) -> None:
+    """The pipes are root's of the host, who is nobody in there."""
+    script = "echo out > /dev/stdout; echo err > /dev/stderr; cat < /dev/stdin"
+    ran = sh(engine, script, userns_mode="private", user=user, stdin=b"in")
+    assert (ran.code, ran.out, ran.err) == (0, "out\nin", "err\n")
+    container = engine.containers.create(ContainerOptions(BUSYBOX, ("sleep", "60"), userns_mode="private", user=user))
+    container.start()
+    assert collect(container.exec(ExecOptions(("sh", "-c", "echo out > /dev/stdout")))).out == "out\n"
+
+
+def test_exec_has_the_containers_oom_score(engine: Engine) -> None:
+    container = engine.containers.create(ContainerOptions(BUSYBOX, ("sleep", "60"), oom_score_adj=321))
+    container.start()
+    assert collect(container.exec(ExecOptions(("cat", "/proc/self/oom_score_adj")))).out == "321\n"
+
+
+@pytest.mark.parametrize("link", ["/elsewhere", "../../../../../elsewhere", "elsewhere"])
+def test_terminal_is_opened_inside_where_dev_is_a_symlink(
+    engine: Engine, busybox_tree: str, tmp_path: Path, link: str
+) -> None:
+    tree = tmp_path / "tree"
+    os.system(f"cp -al {busybox_tree} {tree}")  # noqa: S605 - our own paths
+    (tree / "dev").rmdir()
+    (tree / "elsewhere").mkdir()
+    os.symlink(link, tree / "dev")
+    add_image(engine.images.store, "linked", str(tree))
+    ran = sh(engine, "tty; test -c /dev/console && ls /elsewhere/pts", image="linked", tty=True)
+    assert (ran.code, ran.out.split()) == (0, ["/elsewhere/pts/0", "0", "ptmx"])
+
+
+def test_exec_opens_no_terminal_that_the_container_has_replaced(engine: Engine) -> None:
+    """A container that may mount can put anything on the path of its terminals (CVE-2025-52565's class)."""
+    script = "mount -t tmpfs t /dev/pts && ln -s /proc/self/fd/0 /dev/pts/ptmx && echo ready && exec sleep 60"
+    command = ("sh", "-c", script)
+    container = engine.containers.create(ContainerOptions(BUSYBOX, command, cap_add=("SYS_ADMIN",)))
+    attachment = container.start(attach=True)
+    assert attachment is not None
+    with attachment:
+        assert next(iter(attachment)).data == b"ready\n"
+    with pytest.raises(StartError, match="no terminal can be opened in the container"):
+        container.exec(ExecOptions(("true",), tty=True))

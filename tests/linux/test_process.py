@@ -250,9 +250,9 @@ def test_device_node_without_the_capability_is_eperm(tmp_path: Path) -> None:
 
 def test_terminal_carries_bytes_and_has_a_size() -> None:
     def attempt() -> tuple[bytes, bytes]:
-        master, number = pty.open_master("/dev/ptmx")
+        master = pty.open_master(os.open("/", os.O_PATH), "/dev/ptmx")
         process.setsid()
-        slave = os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
+        slave = pty.open_slave(master)
         pty.set_controlling_terminal(slave)
         pty.set_window_size(slave, 12, 34)
         import fcntl
@@ -265,6 +265,10 @@ def test_terminal_carries_bytes_and_has_a_size() -> None:
 
 
 def test_what_is_no_terminal_multiplexer_is_enotty() -> None:
-    with pytest.raises(SyscallError) as caught:
-        pty.open_master("/dev/null")
+    root = os.open("/", os.O_PATH)
+    try:
+        with pytest.raises(SyscallError) as caught:
+            pty.open_master(root, "/dev/null")
+    finally:
+        os.close(root)
     assert caught.value.errno == errno.ENOTTY

@@ -228,6 +228,7 @@ class Launcher:
             start_time,
             tuple(kind for kind in there if there[kind] != here.get(kind)),
             container.cgroups.place(container.id, oci.resources(container.options)).join_files,
+            oci.root_of(container.options),
         )
         process = self._exec_process(container, options)
         if console_size is not None:

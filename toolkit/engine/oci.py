@@ -218,6 +218,11 @@ def _namespaces(options: "ContainerOptions", place: Place) -> list[Namespace]:
     return wanted
 
 
+def root_of(options: "ContainerOptions") -> tuple[int, int]:
+    """Return the host's uid and gid of the container's root."""
+    return (FIRST_MAPPED_ID, FIRST_MAPPED_ID) if options.userns_mode == "private" else (0, 0)
+
+
 def _mounts(options: "ContainerOptions", place: Place) -> list[Mount]:
     sys_mode = "rw" if options.privileged else "ro"
     plain = list(_PLAIN)

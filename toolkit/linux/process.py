@@ -149,8 +149,8 @@ def setsid() -> None:
         here.returns(os.getpid())
 
 
-def fchown(fd: int, uid: int) -> None:
-    """Give the file behind a descriptor to another user.
+def fchown(fd: int, uid: int, gid: int = -1) -> None:
+    """Give the file behind a descriptor to another user, and to another group unless that is -1.
 
     Raises:
         SyscallError: EINVAL where the user namespace does not map the id.
@@ -158,8 +158,8 @@ def fchown(fd: int, uid: int) -> None:
     See Also:
         fchown(2)
     """
-    with span("fd.chown", f"fchown({fd}, {uid}, -1)"):
-        os.fchown(fd, uid, -1)
+    with span("fd.chown", f"fchown({fd}, {uid}, {gid})"):
+        os.fchown(fd, uid, gid)
 
 
 def dup2(old_fd: int, new_fd: int) -> None:

@@ -5,26 +5,41 @@ import os
 import struct
 import termios
 
-from toolkit.linux.file import open_file
+from toolkit.linux.rooted import open_in_root
 from toolkit.trace import span
 
+_TIOCSPTLCK = 0x40045431
+_TIOCGPTPEER = 0x5441
+_OPEN = os.O_RDWR | os.O_NOCTTY
 
-def open_master(path: str) -> tuple[int, int]:
-    """Open a new pseudo-terminal through the ptmx at `path`: its master and its number, unlocked.
+
+def open_master(root_fd: int, path: str) -> int:
+    """Open a new pseudo-terminal, unlocked, through the ptmx that `path` is inside a root; return its master.
+
+    Raises:
+        SyscallError: ENOENT, or ENOTTY where something else is in its place.
 
     See Also:
         pty(7), ioctl_tty(2)
     """
-    master = open_file(path, os.O_RDWR | os.O_NOCTTY)
+    master = open_in_root(root_fd, path, _OPEN)
     try:
-        with span("pty.number", f"ioctl({master}, TIOCGPTN, [0])"):
-            number: int = struct.unpack("I", fcntl.ioctl(master, 0x80045430, b"\0" * 4))[0]
         with span("pty.unlock", f"ioctl({master}, TIOCSPTLCK, [0])"):
-            fcntl.ioctl(master, 0x40045431, struct.pack("i", 0))
+            fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     except OSError:
         os.close(master)
         raise
-    return master, number
+    return master
+
+
+def open_slave(master: int) -> int:
+    """Open the other end of a pseudo-terminal, whatever has come to lie on its path (CVE-2025-52565).
+
+    See Also:
+        TIOCGPTPEER(2const), Linux 4.13
+    """
+    with span("pty.slave", f"ioctl({master}, TIOCGPTPEER, O_RDWR|O_NOCTTY|O_CLOEXEC)") as here:
+        return here.returns(fcntl.ioctl(master, _TIOCGPTPEER, _OPEN | os.O_CLOEXEC))
 
 
 def set_controlling_terminal(fd: int) -> None:

@@ -59,6 +59,7 @@ def begin(request: bytes, fds: list[int], monitor: socket.socket) -> NoReturn:
     """
     try:
         process.set_parent_death_signal(signal.SIGKILL)
+        process.set_dumpable(0)  # so the process that it makes is born so, where others may be who look at it
         _Start(request, fds, monitor).run()
     except BaseException as exc:  # noqa: BLE001 - this process must end here; a bug goes to the zygote's log
         sys.excepthook(type(exc), exc, exc.__traceback__)

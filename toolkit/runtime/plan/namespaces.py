@@ -84,12 +84,15 @@ def begin_in_user_namespace(
     for kind in (*_JOIN_ORDER, "user"):
         if wanted.get(kind):
             yield steps.JoinForChildren(kind, wanted[kind])
+    maps = linux.get("uidMappings", []), linux.get("gidMappings", [])
+    if wanted["user"] == "" and not config.get("process", {}).get("terminal") and all(map(_maps_root, maps)):
+        yield steps.GiveStdio(_host_root(maps[0]), _host_root(maps[1]))
     yield steps.NewProcess(sum(namespace.KINDS[kind] for kind in _CLONE_ORDER if wanted.get(kind) == ""))
     yield steps.NewSession()
     if wanted["user"] == "":
-        yield steps.WriteIdMaps(id_map(linux.get("uidMappings", [])), id_map(linux.get("gidMappings", [])))
+        yield steps.WriteIdMaps(id_map(maps[0]), id_map(maps[1]))
     if overlay is not None:
-        owner = (_host_root(linux.get("uidMappings", [])), _host_root(linux.get("gidMappings", [])))
+        owner = (_host_root(maps[0]), _host_root(maps[1]))
         yield steps.MakeMappedOverlay(overlay.base, (*overlay[:4], overlay.target), owner)
         yield from hand_over(config, wanted, root="")
     if cgroup.directories:
@@ -97,6 +100,10 @@ def begin_in_user_namespace(
     if "mnt" in wanted:
         yield from propagation(config, root_path(config) if overlay is None else "")
         yield steps.AttachRoot(overlay.target if overlay is not None else root_path(config))
+
+
+def _maps_root(mappings: "list[spec.IDMapping]") -> bool:
+    return any(entry["containerID"] == 0 for entry in mappings)
 
 
 def _host_root(mappings: "list[spec.IDMapping]") -> int:

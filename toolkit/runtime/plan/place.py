@@ -68,6 +68,8 @@ class ExecTarget(NamedTuple):
     namespaces: tuple[str, ...]
     """The kinds in which it differs from the engine, as /proc/PID/ns names them."""
     cgroup_join_files: tuple[str, ...]
+    root: tuple[int, int] = (0, 0)
+    """The host's uid and gid of its root."""
 
 
 NO_CGROUP = Cgroup(())

@@ -155,6 +155,8 @@ def _exec_steps(
 ) -> "Iterator[Step]":
     affinity = process.get("execCPUAffinity", {})
     yield steps.OpenTarget(target.pid, target.start_time)
+    if "user" in target.namespaces and not process.get("terminal"):
+        yield steps.GiveStdio(*target.root)
     if "pid" in target.namespaces:
         yield steps.EnterPidNamespace()
     yield steps.NewProcess(0)
@@ -164,8 +166,7 @@ def _exec_steps(
         yield steps.JoinCgroup(target.cgroup_join_files)
     if affinity.get("final"):
         yield steps.SetAffinity(parse_cpus(affinity["final"]))
-    score = process.get("oomScoreAdj")
-    if score is not None and creation is not None:
+    if (score := process.get("oomScoreAdj")) is not None:
         yield steps.SetOomScore(score)
     flags = sum(namespace.KINDS[kind] for kind in target.namespaces if kind != "pid")
     yield steps.EnterNamespaces(flags)

@@ -4,7 +4,15 @@ from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, decode
 from toolkit.runtime.steps.borrow import BorrowMount
 from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices
 from toolkit.runtime.steps.devices import BindDevices, LinkDevices, MakeDevices
-from toolkit.runtime.steps.identity import ChangeDirectory, JoinKeyring, NewSession, SetOomScore, SetRlimits, SetUser
+from toolkit.runtime.steps.identity import (
+    ChangeDirectory,
+    GiveStdio,
+    JoinKeyring,
+    NewSession,
+    SetOomScore,
+    SetRlimits,
+    SetUser,
+)
 from toolkit.runtime.steps.mounts import CloneMounts, MapMount, MaskPath, MountFilesystem, ReadonlyPath
 from toolkit.runtime.steps.namespaces import (
     BecomeNamespaceRoot,
@@ -64,6 +72,7 @@ __all__ = [
     "EnterPidNamespace",
     "Exec",
     "FindProgram",
+    "GiveStdio",
     "JoinCgroup",
     "JoinForChildren",
     "JoinKeyring",

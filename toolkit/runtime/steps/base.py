@@ -5,7 +5,8 @@ compared and sent to another process.  It knows how to do itself (`apply`), how
 strace would print what it does (`calls`), and why it is there (`about`).
 
 Invariant: a step imports nothing when it is applied: after pivot_root the files of
-this program cannot be seen any more.
+this program cannot be seen any more, and a file in their place is the
+container's.  So who has crossed over can import nothing (`shut_imports`).
 
 Invariant: the same tuple of steps is executed by `run`, printed by `--dry-run`,
 timed by `--explain` and walked by `step`.  There is no other description of
@@ -13,6 +14,7 @@ how a container is made.
 """
 
 import marshal
+import sys
 from typing import NamedTuple, Protocol, TypeVar, cast
 
 TYPE_CHECKING = False
@@ -75,6 +77,14 @@ def about(one: Step) -> About:
     known = _ABOUT[type(one)]
     purpose, actor = getattr(one, "purpose", ""), getattr(one, "actor", "")
     return known._replace(why=purpose or known.why, actor=actor or known.actor) if purpose or actor else known
+
+
+def shut_imports() -> None:
+    """Have every import fail from here on: what it would find is the container's, and would run with our powers.
+
+    CVE-2019-14271 was of this kind: libraries, loaded late, from inside.
+    """
+    sys.meta_path.clear()
 
 
 def encode(plan: "tuple[Step, ...]") -> bytes:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from toolkit.core.errors import CommandNotExecutableError, StartError
 from toolkit.linux import capability, file, keyring, process, rooted
 from toolkit.linux.flags import quoted
-from toolkit.runtime.steps.base import INIT, step
+from toolkit.runtime.steps.base import INIT, OUTSIDE, step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,6 +123,37 @@ class ChangeDirectory(NamedTuple):
             raise StartError(f"the working directory {self.path} is outside of the container", hint="choose another")
 
 
+def _give_stdio(fds: "tuple[int, ...]", uid: int, gid: int = -1) -> None:
+    """Let a user open /dev/stdout anew: pipes and terminal are root's, with a mode that shuts others out."""
+    for fd in fds:
+        found = os.fstat(fd)
+        if not stat.S_ISCHR(found.st_mode) or os.major(found.st_rdev) != _MEMORY_DEVICES:
+            try:
+                process.fchown(fd, uid, gid)
+            except OSError as exc:  # as runc: not the user namespace's to give, or on a read-only file system
+                if exc.errno not in (errno.EINVAL, errno.EPERM, errno.EROFS):
+                    raise
+
+
+@step(
+    OUTSIDE,
+    "identity",
+    why="The pipes belong to root of the host, who is nobody in the new user namespace: only from outside can that change.",
+    see="fchown(2), user_namespaces(7)",
+)
+class GiveStdio(NamedTuple):
+    """Give the pipes of stdin, stdout and stderr to the container's root."""
+
+    uid: int
+    gid: int
+
+    def calls(self) -> tuple[str, ...]:
+        return tuple(f"fchown({name}, {self.uid}, {self.gid})" for name in ("STDIN", "STDOUT", "STDERR"))
+
+    def apply(self, context: "Context") -> None:
+        _give_stdio(context.stdio, self.uid, self.gid)
+
+
 @step(
     INIT,
     "identity",
@@ -146,29 +177,24 @@ class SetUser(NamedTuple):
             f"setresuid({self.uid}, {self.uid}, {self.uid})",
         )
         made: tuple[str, ...] = (f"umask(0{self.umask:02o})", *ids)
+        given: tuple[str, ...] = ()
+        if self.uid:
+            given = tuple(f"fchown({fd}, {self.uid}, -1)" for fd in (0, 1, 2))
+            made = (*made, "prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE)")
         if self.keep_capabilities:
             made = ("prctl(PR_SET_KEEPCAPS, 1)", *made, "prctl(PR_SET_KEEPCAPS, 0)")
-        return tuple(f"fchown({fd}, {self.uid}, -1)" for fd in (0, 1, 2)) + made if self.uid else made
+        return (*given, *made)
 
     def apply(self, context: "Context") -> None:
         if self.uid:
-            self._give_stdio()
+            _give_stdio((0, 1, 2), self.uid)
         if self.keep_capabilities:
             capability.set_keepcaps(True)
         process.umask(self.umask)
         process.setgroups(self.groups)
         process.setresgid(self.gid)
         process.setresuid(self.uid)
+        if self.uid:
+            process.set_dumpable(0)  # fs.suid_dumpable says what a change of user makes of it
         if self.keep_capabilities:
             capability.set_keepcaps(False)
-
-    def _give_stdio(self) -> None:
-        """Let the user open /dev/stdout anew: pipes and terminal are root's, with a mode that shuts others out."""
-        for fd in (0, 1, 2):
-            found = os.fstat(fd)
-            if not stat.S_ISCHR(found.st_mode) or os.major(found.st_rdev) != _MEMORY_DEVICES:
-                try:
-                    process.fchown(fd, self.uid)
-                except OSError as exc:  # as runc: not the user namespace's to give, or on a read-only file system
-                    if exc.errno not in (errno.EINVAL, errno.EPERM, errno.EROFS):
-                        raise

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from toolkit.core.errors import StartError
 from toolkit.linux import file, namespace, netdevice, process, procfs
-from toolkit.runtime.steps.base import INIT, OUTSIDE, step
+from toolkit.runtime.steps.base import INIT, OUTSIDE, shut_imports, step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,6 +164,8 @@ class JoinNamespace(NamedTuple):
             namespace.setns(fd, namespace.KINDS[self.kind])
         finally:
             os.close(fd)
+        if self.kind == "mnt":
+            shut_imports()
 
 
 @step(
@@ -233,6 +235,8 @@ class EnterNamespaces(NamedTuple):
 
     def apply(self, context: "Context") -> None:
         namespace.setns(context.target_pidfd, self.flags)
+        if self.flags & namespace.CLONE_NEWNS:
+            shut_imports()
         os.close(context.target_pidfd)
         context.target_pidfd = -1
 

@@ -36,26 +36,21 @@ class OpenTerminal(NamedTuple):
 
     def calls(self) -> tuple[str, ...]:
         return (
-            'openat(ROOT, "/dev/pts/ptmx", O_RDWR|O_NOCTTY)',
+            'openat2(ROOT, "dev/pts/ptmx", {flags=O_RDWR|O_NOCTTY|O_CLOEXEC, resolve=RESOLVE_IN_ROOT}, 24)',
+            "ioctl(MASTER, TIOCGPTPEER, O_RDWR|O_NOCTTY|O_CLOEXEC)",
             "sendmsg(CHANNEL, SCM_RIGHTS [MASTER])",
             "ioctl(SLAVE, TIOCSCTTY, 0)",
         )
 
     def apply(self, context: "Context") -> None:
-        base = f"/proc/self/fd/{context.root_fd}" if context.root_fd >= 0 else ""
-        try:
-            master, number = pty.open_master(f"{base}/dev/pts/ptmx")
-        except OSError as exc:
-            raise StartError(
-                f"no terminal can be opened in the container: {exc}", hint="mount a devpts on /dev/pts"
-            ) from exc
-        slave = file.open_file(f"{base}/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
+        master = self._open_master(context.root_fd)
+        slave = pty.open_slave(master)
         if self.rows and self.columns:
             pty.set_window_size(slave, self.rows, self.columns)
         context.reports.master(master)
         os.close(master)
         if self.bind_console:
-            self._bind_console(context.root_fd, f"{base}/dev/pts/{number}")
+            self._bind_console(context.root_fd, slave)
         pty.set_controlling_terminal(slave)
         for fd in (0, 1, 2):
             process.dup2(slave, fd)
@@ -63,10 +58,23 @@ class OpenTerminal(NamedTuple):
             os.close(slave)
 
     @staticmethod
-    def _bind_console(root_fd: int, slave_path: str) -> None:
+    def _open_master(root_fd: int) -> int:
+        root = root_fd if root_fd >= 0 else file.open_file("/", os.O_PATH | os.O_DIRECTORY)
+        try:
+            return pty.open_master(root, "/dev/pts/ptmx")
+        except OSError as exc:
+            raise StartError(
+                f"no terminal can be opened in the container: {exc}", hint="mount a devpts on /dev/pts"
+            ) from exc
+        finally:
+            if root != root_fd:
+                os.close(root)
+
+    @staticmethod
+    def _bind_console(root_fd: int, slave: int) -> None:
         fd = rooted.make_file(root_fd, "/dev/console")
         try:
-            mount.mount(slave_path, f"/proc/self/fd/{fd}", None, mount.MS_BIND)
+            mount.mount(f"/proc/self/fd/{slave}", f"/proc/self/fd/{fd}", None, mount.MS_BIND)
         finally:
             os.close(fd)
 

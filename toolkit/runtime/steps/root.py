@@ -6,7 +6,7 @@ from typing import NamedTuple
 from toolkit.linux import capability, file, mount, namespace, process, rooted
 from toolkit.linux.flags import quoted
 from toolkit.linux.mountpoint import by_fd, flags_text, kept_flags
-from toolkit.runtime.steps.base import INIT, OUTSIDE, step
+from toolkit.runtime.steps.base import INIT, OUTSIDE, shut_imports, step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -357,6 +357,7 @@ class PivotRoot(NamedTuple):
             mount.mount(None, ".", None, mount.MS_SLAVE | mount.MS_REC)
             mount.umount(".", mount.MNT_DETACH)
             file.chdir("/")
+            shut_imports()
         finally:
             os.close(old_root)
         _let_go(context)
