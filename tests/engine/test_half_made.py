@@ -1,4 +1,4 @@
-"""A process that is on its way into a container, as it looks from inside: nothing can be got out of it or put into it."""
+"""A process on its way into a container, seen from inside: nothing can be got out of it or put into it."""
 
 import os
 from pathlib import Path
@@ -6,14 +6,12 @@ from typing import Any, Self
 
 import pytest
 
-from tests.support.attacker import attack, container_of, exec_attack, program, sabotage_zygote
-from tests.support.engines import BUSYBOX, add_image, collect, run, sh
-from toolkit.core.errors import EngineError, StartError
-from toolkit.engine.container import Container
+from tests.support.attacker import container_of, program, sabotage_zygote
+from tests.support.engines import add_image, run
+from toolkit.core.errors import StartError
 from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions, ExecOptions
 from toolkit.runtime import client, frames
-from toolkit.runtime.steps import Exec, SetCapabilities, about
 
 pytestmark = pytest.mark.needs("root", "overlay", "busybox")
 
@@ -105,9 +103,7 @@ class Peeper:
     """A hostile process in a container that looks at whoever comes in."""
 
     def __init__(self, engine: Engine, **options: Any) -> None:
-        self.container = engine.containers.create(
-            ContainerOptions("lab", program(_PEEPER), open_stdin=True, **options)
-        )
+        self.container = engine.containers.create(ContainerOptions("lab", program(_PEEPER), open_stdin=True, **options))
         attachment = self.container.start(attach=True)
         assert attachment is not None
         self._attachment = attachment

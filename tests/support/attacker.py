@@ -31,9 +31,10 @@ def call(name, *args):
     return result, errno.errorcode.get(ctypes.get_errno(), "") if result == -1 else ""
 """
 _WANTED = (
-    "add_key clone clone3 io_uring_setup ioctl keyctl mount open_by_handle_at openat pidfd_getfd pidfd_open prctl "
-    "process_vm_readv ptrace request_key setns unshare userfaultfd bpf perf_event_open"
-).split()
+    *("add_key", "bpf", "clone", "clone3", "io_uring_setup", "ioctl", "keyctl", "mount", "open_by_handle_at", "openat"),
+    *("perf_event_open", "pidfd_getfd", "pidfd_open", "prctl", "process_vm_readv", "ptrace", "request_key", "setns"),
+    *("unshare", "userfaultfd"),
+)
 
 
 def program(attack: str) -> tuple[str, ...]:

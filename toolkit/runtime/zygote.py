@@ -31,6 +31,7 @@ def main() -> None:
     listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
     os.set_inheritable(LISTENER_FD, False)  # noqa: FBT003 - the standard library's own signature
     path = sys.argv[1]
+    place = _inode(path)
     os.closerange(LISTENER_FD + 1, 1 << 16)  # whatever leaked into us must not leak into containers
     if os.fork():
         os._exit(0)  # whoever spawned us waits for this; the zygote itself is an orphan
@@ -45,9 +46,16 @@ def main() -> None:
     gc.collect()
     gc.disable()
     gc.freeze()  # keeps the pages that children share with us from being copied
-    while os.access(path, os.F_OK):  # else the engine is gone
+    while place == _inode(path) != 0:  # else the engine is gone, or another zygote has its place
         signal.alarm(IDLE_S)  # ends a zygote that is idle for long; the pair that waits goes with it
         _keep_reserve(listener)
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _keep_reserve(listener: socket.socket) -> None:

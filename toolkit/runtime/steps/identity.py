@@ -138,7 +138,7 @@ def _give_stdio(fds: "tuple[int, ...]", uid: int, gid: int = -1) -> None:
 @step(
     OUTSIDE,
     "identity",
-    why="The pipes belong to root of the host, who is nobody in the new user namespace: only from outside can that change.",
+    why="The pipes belong to root of the host, who is nobody in the new user namespace: that can change from outside.",
     see="fchown(2), user_namespaces(7)",
 )
 class GiveStdio(NamedTuple):
