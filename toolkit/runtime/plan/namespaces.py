@@ -85,8 +85,7 @@ def begin_in_user_namespace(
         if wanted.get(kind):
             yield steps.JoinForChildren(kind, wanted[kind])
     maps = linux.get("uidMappings", []), linux.get("gidMappings", [])
-    if wanted["user"] == "" and not config.get("process", {}).get("terminal") and all(map(_maps_root, maps)):
-        yield steps.GiveStdio(_host_root(maps[0]), _host_root(maps[1]))
+    yield from _give_stdio(config, wanted)
     yield steps.NewProcess(sum(namespace.KINDS[kind] for kind in _CLONE_ORDER if wanted.get(kind) == ""))
     yield steps.NewSession()
     if wanted["user"] == "":
@@ -102,8 +101,12 @@ def begin_in_user_namespace(
         yield steps.AttachRoot(overlay.target if overlay is not None else root_path(config))
 
 
-def _maps_root(mappings: "list[spec.IDMapping]") -> bool:
-    return any(entry["containerID"] == 0 for entry in mappings)
+def _give_stdio(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
+    linux = config.get("linux", {})
+    maps = linux.get("uidMappings", []), linux.get("gidMappings", [])
+    has_root = all(any(entry["containerID"] == 0 for entry in mappings) for mappings in maps)
+    if wanted["user"] == "" and has_root and not config.get("process", {}).get("terminal"):
+        yield steps.GiveStdio(_host_root(maps[0]), _host_root(maps[1]))
 
 
 def _host_root(mappings: "list[spec.IDMapping]") -> int:
