@@ -34,7 +34,7 @@ _MAX_PACKET = 128 * 1024
 _RIGHTS_SPACE = 64
 
 
-def serve(pid: int, helper: int = 0) -> None:  # noqa: C901, PLR0912 - each call more would cost pages: see above
+def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # noqa: C901, PLR0912 - each call more would cost pages: see above
     """Be the monitor of the process `pid`, until that has ended.
 
     The two waits in here are where a monitor spends its life; one whose
@@ -43,8 +43,9 @@ def serve(pid: int, helper: int = 0) -> None:  # noqa: C901, PLR0912 - each call
     Args:
         pid: the worker in reserve; 0: who it is will be told.
         helper: a starter to be reaped when it has handed over.
+        channel_fd: the socket to the worker.
     """
-    packets = RawSocket(AF_UNIX, SOCK_SEQPACKET, 0, CHANNEL_FD)
+    packets = RawSocket(AF_UNIX, SOCK_SEQPACKET, 0, channel_fd)
     handed = rights = started = status = executing = terminal = kind = b""
     while True:
         data, ancillary, _flags, _address = packets.recvmsg(_MAX_PACKET, _RIGHTS_SPACE, MSG_CMSG_CLOEXEC)

@@ -17,7 +17,7 @@ import socket
 import sys
 
 from toolkit.linux import process
-from toolkit.runtime import stem, worker
+from toolkit.runtime import rehearsal, stem
 from toolkit.runtime.meeting import LISTENER_FD
 
 IDLE_S = 600
@@ -41,10 +41,9 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps: a monitor's end is nobody's business
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process.set_name("zygote")
-    for _again in range(16):  # until the interpreter has specialised the code it meets
-        worker.rehearse()
+    gc.disable()  # a collection writes to every object
+    rehearsal.rehearse()
     gc.collect()
-    gc.disable()
     gc.freeze()  # keeps the pages that children share with us from being copied
     while place == _inode(path) != 0:  # else the engine is gone, or another zygote has its place
         signal.alarm(IDLE_S)  # ends a zygote that is idle for long; the pair that waits goes with it
