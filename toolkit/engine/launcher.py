@@ -8,7 +8,6 @@ import socket
 
 from toolkit.core.errors import CommandNotExecutableError, ConflictError, InvalidError, NotFoundError, StorageFullError
 from toolkit.engine import devices, oci, users
-from toolkit.engine.recovery import remove_run_dir
 from toolkit.linux import namespace, procfs
 from toolkit.runtime import plan as planner
 from toolkit.runtime.client import Session, Zygote
@@ -40,6 +39,7 @@ class Launcher:
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
         self.zygote = Zygote(engine.paths.run)
+        self._identities: dict[tuple[object, ...], users.Identity] = {}
 
     def plan(self, container: "Container", *, gated: bool = False) -> "tuple[Step, ...]":
         """Return the steps of a start, without doing any of them; with `gated`, of one that stops between them."""
@@ -61,52 +61,55 @@ class Launcher:
             ConflictError: someone else is starting it at this moment.
             EngineError: its options cannot be planned.
         """
-        recovery = self._engine.recovery
-        lock_fd = recovery.take(container.id, container.name)
+        lock_fd = self._engine.recovery.take(container.id, container.name)
         try:
-            request, plan = self._prepared(
-                container, attach=attach, trace=trace, gated=gated, console_size=console_size
-            )
-            return self.zygote.start(request, plan, lock_fd)
-        except BaseException:
+            return self._start(container, lock_fd, attach=attach, trace=trace, gated=gated, console_size=console_size)
+        except BaseException as exc:
             os.close(lock_fd)
             lock_fd = -1
-            recovery.recover(container.id)  # unless a monitor has got it after all
+            # Nothing has been carried out: the container is as it was, or gone with --rm.
+            self._engine.recovery.undo(container.id, forget=container.options.auto_remove)
+            if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                hint = "free some space and try again"
+                raise StorageFullError("no space left for the container's files", hint=hint) from exc
             raise
         finally:
             if lock_fd >= 0:
                 os.close(lock_fd)
 
-    def _prepared(
-        self, container: "Container", *, attach: bool, trace: bool, gated: bool, console_size: tuple[int, int] | None
-    ) -> "tuple[Request, tuple[Step, ...]]":
-        """Return request and plan; where there can be none, the container is as it was, or gone with --rm."""
-        try:
-            self._engine.containers.get(container.id)  # it may have been removed while we waited
-            return self._request(container, attach=attach, trace=trace, gated=gated, console_size=console_size)
-        except BaseException as exc:
-            if container.options.auto_remove:
-                self._engine.recovery.remove(container.id)
-            remove_run_dir(container.run_dir)
-            if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
-                hint = "free some space and try again"
-                raise StorageFullError("no space left for the container's files", hint=hint) from exc
-            raise
-
-    def _request(
-        self, container: "Container", *, attach: bool, trace: bool, gated: bool, console_size: tuple[int, int] | None
-    ) -> "tuple[Request, tuple[Step, ...]]":
-        """Make everything that a start needs on disk, and say what the monitor has to do."""
-        paths, options = self._engine.paths, container.options
-        directory = paths.container(container.id)
-        os.makedirs(directory, 0o710, exist_ok=True)
-        root = self._root_filesystem(container, volatile=options.auto_remove)
-        overlay.prepare(root)
-        container.cgroups.prepare(container.id, oci.resources(options))
+    def _start(
+        self,
+        container: "Container",
+        lock_fd: int,
+        *,
+        attach: bool,
+        trace: bool,
+        gated: bool,
+        console_size: tuple[int, int] | None,
+    ) -> Session:
+        """Plan, ask for a monitor, and prepare the disk while it gets ready; then have the plan carried out."""
+        self._engine.containers.get(container.id)  # it may have been removed while we waited
+        root = self._root_filesystem(container, volatile=container.options.auto_remove)
         config = self._config(container, root, console_size)
-        self._write_files(container, directory, config)
         plan = self._plan(container, config, root, gated=gated)
-        request = Request(
+        _make_directory(self._engine.paths.container(container.id))
+        _unlink(self._engine.paths.exit_file(container.id))
+        request = self._request(container, attach=attach, trace=trace, gated=gated)
+        session = self.zygote.begin(request, plan, lock_fd)
+        try:
+            overlay.prepare(root)
+            container.cgroups.prepare(container.id, oci.resources(container.options))
+            self._write_files(container, config)
+        except BaseException:
+            session.close()
+            raise
+        session.carry_out(plan)
+        return session
+
+    def _request(self, container: "Container", *, attach: bool, trace: bool, gated: bool) -> Request:
+        """Say what the monitor has to do."""
+        paths, options = self._engine.paths, container.options
+        return Request(
             id=container.id,
             tty=options.tty,
             stdin=options.open_stdin,
@@ -122,8 +125,6 @@ class Launcher:
             foreground=attach,
             successor=self._engine.remover(container.id) if options.auto_remove else (),
         )
-        _unlink(paths.exit_file(container.id))
-        return request, plan
 
     def _root_filesystem(self, container: "Container", *, volatile: bool) -> "RootFilesystem":
         layers = [self._engine.images.layer_path(diff_id) for diff_id in container.doc["diff_ids"]]
@@ -131,9 +132,7 @@ class Launcher:
 
     def _config(self, container: "Container", root: "RootFilesystem", console_size: tuple[int, int] | None) -> Config:
         options, image = container.options, container.doc["image_config"]
-        identity = users.resolve(
-            options.user or image.get("User") or "", functools.partial(overlay.read_text, root), options.group_add
-        )
+        identity = self._identity(container, root, options.user or image.get("User") or "")
         directory = self._engine.paths.container(container.id)
         place = oci.Place(
             hostname=self._hostname(container),
@@ -148,6 +147,16 @@ class Launcher:
         if console_size is not None:
             config["process"]["consoleSize"] = {"height": console_size[0], "width": console_size[1]}
         return config
+
+    def _identity(self, container: "Container", root: "RootFilesystem", user: str) -> users.Identity:
+        """Look its user up; in a container that never ran that is a matter of the image alone, and is kept."""
+        look_up = functools.partial(overlay.read_text, root)
+        if os.path.exists(root.upper):
+            return users.resolve(user, look_up, container.options.group_add)
+        key = (root.lower, user, container.options.group_add)
+        if key not in self._identities:
+            self._identities[key] = users.resolve(user, look_up, container.options.group_add)
+        return self._identities[key]
 
     def _joined(self, options: "ContainerOptions") -> dict[str, str]:
         """Return the namespaces that are another container's: kind -> path."""
@@ -200,8 +209,9 @@ class Launcher:
         )
         return planner.without_reserve(plan) if gated else plan
 
-    def _write_files(self, container: "Container", directory: str, config: Config) -> None:
+    def _write_files(self, container: "Container", config: Config) -> None:
         """Write the files that are bound over the image's, and the bundle's config."""
+        directory = self._engine.paths.container(container.id)
         is_host = container.options.network == "host"
         contents = {
             "hostname": self._hostname(container) + "\n",
@@ -210,8 +220,11 @@ class Launcher:
             "config.json": json.dumps(config),
         }
         for name, text in contents.items():
-            with open(f"{directory}/{name}", "w") as file:
-                file.write(text)
+            fd = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            try:
+                os.write(fd, text.encode())
+            finally:
+                os.close(fd)
 
     def exec(
         self, container: "Container", pid: int, options: "ExecOptions", *, console_size: tuple[int, int] | None
@@ -235,7 +248,10 @@ class Launcher:
             process["consoleSize"] = {"height": console_size[0], "width": console_size[1]}
         seccomp = self._engine.seccomp_filter(self._exec_security(container, options), process)
         request = Request(id=container.id, tty=options.tty, stdin=options.open_stdin, stdin_once=True, foreground=True)
-        return self.zygote.start(request, planner.exec_plan(process, target, seccomp=seccomp))
+        plan = planner.exec_plan(process, target, seccomp=seccomp)
+        session = self.zygote.begin(request, plan)
+        session.carry_out(plan)
+        return session
 
     @staticmethod
     def _exec_security(container: "Container", options: "ExecOptions") -> "ContainerOptions":
@@ -274,6 +290,13 @@ def _read(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
+
+
+def _make_directory(path: str) -> None:
+    try:
+        os.mkdir(path, 0o710)
+    except FileExistsError:
+        pass  # it has been started before
 
 
 def _unlink(path: str) -> None:

@@ -62,8 +62,13 @@ class Recovery:
         finally:
             os.close(fd)
 
-    def undo(self, ident: str) -> None:
-        """Take away what a start has made that its killed monitor cannot tell of, as if it had not been tried."""
+    def undo(self, ident: str, *, forget: bool = False) -> None:
+        """Take away what a start has made that its killed monitor cannot tell of, as if it had not been tried.
+
+        Args:
+            ident: the container's id.
+            forget: take the container away, too.
+        """
         run_dir = self._paths.run_dir(ident)
         deadline = time.monotonic() + _PATIENCE_S
         while (fd := claim(run_dir)) < 0:
@@ -72,6 +77,8 @@ class Recovery:
             time.sleep(_PAUSE_S)  # the monitor that was killed has not let go of it yet
         try:
             self._cgroups(ident).destroy(ident)
+            if forget:
+                self.remove(ident)
             remove_run_dir(run_dir)
         finally:
             os.close(fd)

@@ -79,6 +79,12 @@ class Session:
             self._unsent.clear()  # as in `send`
         return True
 
+    def carry_out(self, plan: "tuple[Step, ...]") -> None:
+        """Have the monitor that `Zygote.begin` has got ready carry out its plan."""
+        from toolkit.runtime import steps
+
+        self.send(frames.PLAN, steps.encode(plan))
+
     def control(self, *, wait: bool = True, **message: object) -> bool:
         """Send a control message; with `wait` false only as far as it goes now, as `offer`."""
         content = json.dumps(message).encode()
@@ -108,23 +114,22 @@ class Zygote:
         self._name = f"zygote-{_fingerprint()}.sock"
         self._launched_pid = 0
 
-    def start(self, request: "Request", plan: "tuple[Step, ...]", lock_fd: int = -1) -> Session:
-        """Have a monitor see to `request`; return the connection to it at once.
+    def begin(self, request: "Request", plan: "tuple[Step, ...]", lock_fd: int = -1) -> Session:
+        """Have a monitor get ready for `request`; return the connection to it at once.
+
+        It begins when it is told to (`Session.carry_out`): whoever asks may prepare more meanwhile.
 
         Args:
             request: what to look after.
-            plan: how to make it.
+            plan: how it will be made.
             lock_fd: the locked run directory, whose lock the monitor inherits.
 
         Raises:
             StartError: no zygote can be started.
         """
         sock = self._connect()
-        from toolkit.runtime import steps
-
         uses_reserve = not request.gated and _is_for_reserve(plan)
         message = frames.frame(frames.REQUEST, request._replace(uses_reserve=uses_reserve).encode())
-        message += frames.frame(frames.PLAN, steps.encode(plan))
         try:
             if lock_fd >= 0:
                 sent = socket.send_fds(sock, [message], [lock_fd])

@@ -6,7 +6,7 @@ See Also:
 
 import os
 import stat
-from functools import cache
+from functools import cache, lru_cache
 
 from toolkit.core.errors import UnsupportedError
 from toolkit.image.erase import erase
@@ -47,7 +47,7 @@ def root_filesystem(layers: "Sequence[str]", directory: str, *, volatile: bool) 
             f"the image has {len(layers)} layers, and overlayfs stacks {LOWER_MAX}", hint="squash some of them"
         )
     options = (*_switched_off(), *(("volatile",) if volatile else ()))
-    return RootFilesystem(_visible(layers), f"{directory}/upper", f"{directory}/work", options)
+    return RootFilesystem(_visible(tuple(layers)), f"{directory}/upper", f"{directory}/work", options)
 
 
 def prepare(root: RootFilesystem, attributes: "tuple[int, int, int] | None" = None) -> None:
@@ -59,8 +59,8 @@ def prepare(root: RootFilesystem, attributes: "tuple[int, int, int] | None" = No
             topmost layer that says so has them.
     """
     _make_upper(root, attributes)
-    _make(root.work, 0o700)
-    erase(f"{root.work}/work/incompat/volatile")  # else the kernel refuses an upper that may have lost data
+    if not _make(root.work, 0o700):
+        erase(f"{root.work}/work/incompat/volatile")  # else the kernel refuses an upper that may have lost data
 
 
 def changes(root: RootFilesystem) -> "Iterator[Change]":
@@ -113,7 +113,8 @@ def _switched_off() -> tuple[str, ...]:
     return tuple(found)
 
 
-def _visible(layers: "Sequence[str]") -> tuple[str, ...]:
+@lru_cache(maxsize=256)
+def _visible(layers: tuple[str, ...]) -> tuple[str, ...]:
     """Return the layers, topmost first, down to one whose root hides all below: the kernel does not look there."""
     lower: list[str] = []
     for layer in reversed(layers):
@@ -139,7 +140,8 @@ def _make_upper(root: RootFilesystem, attributes: "tuple[int, int, int] | None")
     os.chmod(root.upper, mode)
 
 
-def _root_attributes(lower: "Sequence[str]") -> tuple[int, int, int]:
+@lru_cache(maxsize=256)
+def _root_attributes(lower: tuple[str, ...]) -> tuple[int, int, int]:
     """Return what the topmost layer that says something about its root says."""
     from toolkit.image.layers import read_info
 
