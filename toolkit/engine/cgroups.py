@@ -46,6 +46,22 @@ class Cgroups:
             mounts=tuple(self._mounts(name, directories)),
         )
 
+    def home(self) -> tuple[str, ...]:
+        """Return where processes go that must outlive whoever starts them, as `runtime.client.Zygote` takes it.
+
+        Who is started from a notebook in a user's slice would be limited with it, and end with it.
+        """
+        mine = self._hierarchy.memberships()
+        tasks = tuple(f"{mount}/tasks" for mount in dict.fromkeys(mine) if mount != self._hierarchy.v2)
+        directory = ""
+        if self._hierarchy.v2 in mine:
+            directory = f"{self._hierarchy.v2}{self._parent}/engine"
+            try:
+                os.makedirs(directory, 0o755, exist_ok=True)
+            except OSError:
+                directory = ""  # read-only, or not delegated to us: it stays where it is
+        return (directory, *tasks)
+
     def under(self, parent: str) -> "Cgroups":
         """Return the same for containers below another parent (--cgroup-parent); empty: this one."""
         if not parent:

@@ -38,7 +38,7 @@ class Launcher:
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
-        self.zygote = Zygote(engine.paths.run)
+        self.zygote = Zygote(engine.paths.run, lambda: engine.cgroups.home())  # noqa: PLW0108 - it looks for them
         self._identities: dict[tuple[object, ...], users.Identity] = {}
 
     def plan(self, container: "Container", *, gated: bool = False) -> "tuple[Step, ...]":

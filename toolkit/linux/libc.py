@@ -51,6 +51,7 @@ _syscall.argtypes = None  # variadic: each argument is passed as what it is
 # those from 424 on are the same on both.
 _NUMBERS = {
     "x86_64": {
+        "rt_sigaction": 13,
         "getcwd": 79,
         "capget": 125,
         "capset": 126,
@@ -65,6 +66,7 @@ _NUMBERS = {
     },
     "aarch64": {
         "getcwd": 17,
+        "rt_sigaction": 134,
         "capget": 90,
         "capset": 91,
         "pivot_root": 41,

@@ -76,7 +76,8 @@ def setrlimit(name: str, soft: int, hard: int) -> None:
         try:
             resource.setrlimit(RLIMITS[name], (soft, hard))
         except ValueError as exc:  # Python's word for both EINVAL and EPERM
-            number = errno.EPERM if now[1] != resource.RLIM_INFINITY and hard > now[1] else errno.EINVAL
+            is_raised = now[1] != resource.RLIM_INFINITY and (hard > now[1] or hard == resource.RLIM_INFINITY)
+            number = errno.EPERM if is_raised else errno.EINVAL
             raise OSError(number, os.strerror(number)) from exc
 
 

@@ -15,6 +15,8 @@ from toolkit.trace import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from toolkit.runtime.request import Request
     from toolkit.runtime.steps import Step
 
@@ -108,9 +110,16 @@ class MonitorLostError(StartError):
 class Zygote:
     """The zygote of one engine: found where it runs, started where it does not."""
 
-    def __init__(self, run_dir: str) -> None:
-        """Use the zygote whose socket lies in `run_dir`."""
+    def __init__(self, run_dir: str, home: "Callable[[], tuple[str, ...]] | None" = None) -> None:
+        """Use the zygote whose socket lies in `run_dir`.
+
+        Args:
+            run_dir: an engine's runtime directory.
+            home: returns the cgroups that one that is started belongs in: the directory of version 2 or "", then
+                the `tasks` files of version 1; None: where whoever starts it is.
+        """
         self._run_dir = run_dir
+        self._home = home
         self._name = f"zygote-{_fingerprint()}.sock"
         self._launched_pid = 0
 
@@ -203,7 +212,7 @@ class Zygote:
         try:
             self._launched_pid = os.posix_spawn(
                 f"/proc/self/fd/{interpreter}",
-                [sys.executable, "-I", "-S", "-c", _PROGRAM, path],
+                [sys.executable, "-I", "-S", "-c", _PROGRAM, path, *(self._home() if self._home else ("",))],
                 _ENVIRONMENT,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),

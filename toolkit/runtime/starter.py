@@ -18,7 +18,7 @@ import time
 from typing import NoReturn
 
 from toolkit.core.errors import EngineError, StartError
-from toolkit.linux import process
+from toolkit.linux import keyring, process
 from toolkit.runtime import channel, frames, handover, remains, steps
 from toolkit.runtime.context import Context
 from toolkit.runtime.perform import Watcher, carry_out
@@ -59,6 +59,7 @@ def begin(request: bytes, fds: list[int], monitor: socket.socket) -> NoReturn:
     """
     try:
         process.set_parent_death_signal(signal.SIGKILL)
+        keyring.join_session()  # else those whose quota of keys is used up would share the one of their zygote
         process.set_dumpable(0)  # so the process that it makes is born so, where others may be who look at it
         _Start(request, fds, monitor).run()
     except BaseException as exc:  # noqa: BLE001 - this process must end here; a bug goes to the zygote's log

@@ -372,6 +372,12 @@ class Hierarchy(NamedTuple):
             pressure,
         )
 
+    def memberships(self) -> list[str]:
+        """Return the mount points of the hierarchies in which this process is in some group below the root."""
+        mine = layout.parse_membership(files.read("/proc/self/cgroup"))
+        mounts = {UNIFIED: self.v2, **self.v1}
+        return [mounts[each] for each, path in mine.items() if path != "/" and mounts.get(each)]
+
     def pids(self, name: str, *, recursive: bool = True) -> list[int]:
         """Return the processes in the group, and in the groups below it; none if it does not exist."""
         directory = self._member_directory(name)
