@@ -143,14 +143,14 @@ class Peeper:
 
     def look_during_exec(self, engine: Engine, monkeypatch: pytest.MonkeyPatch, **options: Any) -> dict[str, set[str]]:
         """Run an exec step by step; return what could be reached before each step."""
-        start = engine.launcher.zygote.start
+        begin = engine.launcher.zygote.begin
         plans: list[Any] = []
 
         def gated(request: Any, plan: Any, lock_fd: int = -1) -> client.Session:
             plans.append(plan)
-            return start(request._replace(gated=True), plan, lock_fd)
+            return begin(request._replace(gated=True), plan, lock_fd)
 
-        monkeypatch.setattr(engine.launcher.zygote, "start", gated)
+        monkeypatch.setattr(engine.launcher.zygote, "begin", gated)
         session = engine.launcher.exec(
             self.container, self.container.pid, ExecOptions(("true",), **options), console_size=None
         )

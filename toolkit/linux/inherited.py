@@ -12,6 +12,7 @@ See Also:
 import errno
 import os
 import resource
+from functools import partial
 
 from toolkit.linux import file, keyring, process, scheduling
 from toolkit.linux.libc import syscall
@@ -49,7 +50,7 @@ def reset_limits() -> None:
     for name, (soft, hard) in LIMITS.items():
         now = resource.getrlimit(process.RLIMITS[name])
         wanted = (soft, _higher(hard, now[1]))
-        if wanted != now and not _may(lambda name=name, wanted=wanted: process.setrlimit(name, *wanted)):
+        if wanted != now and not _may(partial(process.setrlimit, name, *wanted)):
             process.setrlimit(name, _lower(soft, now[1]), now[1])
 
 
@@ -100,7 +101,7 @@ def reset_keys() -> None:
 def leave_cgroups(task_files: "list[str]") -> None:
     """Write "0" to the `tasks` of v1 groups, to move there."""
     for path in task_files:
-        _may(lambda path=path: file.write_text(path, "0"))
+        _may(partial(file.write_text, path, "0"))
 
 
 def _may(change: "Callable[[], object]") -> bool:
