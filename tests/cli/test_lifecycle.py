@@ -273,3 +273,46 @@ def test_stats_once(shell: Shell, web: str) -> None:
 
 def test_short_unique_prefix_of_an_id_is_enough(shell: Shell, web: str) -> None:
     assert shell.out("inspect", "-f", "{{.Id}}", web[:4]) == web
+
+
+def test_pause_and_unpause_print_the_name_and_ps_says_so(shell: Shell, web: str) -> None:
+    assert shell.out("pause", "web") == "web"
+    assert shell.out("ps", "--format", "{{.State}} {{.Status}}").endswith("(Paused)")
+    assert shell.out("ps", "-f", "status=paused", "-q") == web[:12]
+    assert shell.fail("pause", "web", code=1) == "Container web is already paused"
+    assert shell.fail("exec", "web", "true", code=1) == "Container web is paused, unpause the container before exec"
+    assert shell.out("unpause", "web") == "web"
+    assert shell.out("ps", "--format", "{{.State}}") == "running"
+
+
+def test_restart_prints_the_name_and_gives_a_new_process(shell: Shell, web: str) -> None:
+    before = shell.out("inspect", "-f", "{{.State.Pid}}", "web")
+    assert shell.out("restart", "-t", "5", "web") == "web"
+    assert shell.out("inspect", "-f", "{{.State.Pid}}", "web") not in (before, "0")
+
+
+def test_stop_with_another_signal(shell: Shell, web: str) -> None:
+    shell.out("stop", "--signal", "KILL", "web")
+    assert shell.out("inspect", "-f", "{{.State.ExitCode}}", "web") == "137"
+
+
+def test_restart_policy_is_shown_and_obeyed(shell: Shell) -> None:
+    shell.out("run", "-d", "--name", "again", "--restart", "on-failure:1", "lab", "sh", "-c", "sleep 0.2; exit 3")
+    assert shell.out("wait", "again") == "3"
+    assert shell.out("wait", "again") == "3"
+    text = "{{.RestartCount}} {{.HostConfig.RestartPolicy.Name}} {{.HostConfig.RestartPolicy.MaximumRetryCount}}"
+    assert shell.out("inspect", "-f", text, "again") == "1 on-failure 1"
+    assert shell.out("system", "resume") == "again"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--restart", "foo"], "invalid restart policy: unknown policy 'foo'"),
+        (["--restart", "always:3"], "invalid restart policy: maximum retry count can only be used with 'on-failure'"),
+        (["--restart", "on-failure:-1"], "invalid restart policy: maximum retry count cannot be negative"),
+        (["--restart", "always", "--rm"], "conflicting options: cannot specify both --restart and --rm"),
+    ],
+)
+def test_restart_policy_that_means_nothing_is_refused(shell: Shell, words: list[str], complaint: str) -> None:
+    assert shell.fail("run", *words, "lab", "true", code=125).startswith(complaint)

@@ -179,7 +179,7 @@ def test_removal_by_force_of_one_that_has_just_ended_is_no_error(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     container = _started(engine, "sleep", "60")
-    watch = Container._watch
+    watch = Container.watch
 
     def too_late(self: Container) -> object:
         session = watch(self)
@@ -188,7 +188,7 @@ def test_removal_by_force_of_one_that_has_just_ended_is_no_error(
         self.wait()
         return session
 
-    monkeypatch.setattr(Container, "_watch", too_late)
+    monkeypatch.setattr(Container, "watch", too_late)
     container.remove(force=True)
     with pytest.raises(NotFoundError):
         engine.containers.get(container.id)
@@ -218,7 +218,7 @@ def test_force_removes_a_running_container(engine: Engine, sleeper: Container) -
 
 def test_force_removes_one_that_ends_at_this_very_moment(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     container = _started(engine, "sleep", "60")
-    watch = container._watch
+    watch = container.watch
 
     def end_first() -> object:
         session = watch()
@@ -227,7 +227,7 @@ def test_force_removes_one_that_ends_at_this_very_moment(engine: Engine, monkeyp
         container.wait()
         return session
 
-    monkeypatch.setattr(container, "_watch", end_first)
+    monkeypatch.setattr(container, "watch", end_first)
     container.remove(force=True)
     with pytest.raises(NotFoundError):
         engine.containers.get(container.id)

@@ -56,6 +56,10 @@ ENTRIES = (
     Entry("lifecycle", ("kill", "container kill"), "Kill one or more running containers"),
     Entry("archive", ("load", "image load"), "Load images from a tar archive or STDIN"),
     Entry("logs", ("logs", "container logs"), "Fetch the logs of a container"),
+    Entry("lifecycle", ("pause", "container pause"), "Pause all processes within one or more containers"),
+    Entry("lifecycle", ("restart", "container restart"), "Restart one or more containers"),
+    Entry("resume", ("system resume",), "Start the containers that ought to run, after a reboot"),
+    Entry("lifecycle", ("unpause", "container unpause"), "Unpause all processes within one or more containers"),
     Entry("lifecycle", ("rm", "container rm", "container remove"), "Remove one or more containers"),
     Entry("images", ("rmi", "image rm", "image remove"), "Remove one or more images"),
     Entry(

@@ -229,6 +229,16 @@ def _seccomp_profile(path: str) -> str:
         raise ValueError(f"compacting json for seccomp profile ({path}) failed: {exc}") from exc
 
 
+def parse_restart(text: str) -> tuple[str, int]:
+    """Read NAME[:COUNT] of --restart."""
+    name, colon, count = text.partition(":")
+    if colon and not name:
+        raise ValueError("invalid restart policy format: no policy provided before colon")
+    if colon and not (count.removeprefix("-").isdecimal() and count.isascii()):
+        raise ValueError("invalid restart policy format: maximum retry count must be an integer")
+    return name, int(count) if colon else 0
+
+
 def one_of(name: str, choices: "tuple[str, ...]", complaint: str) -> Kind:
     """Make a kind that takes one of `choices`; one that ends in ":" takes anything after it."""
 
@@ -265,6 +275,7 @@ UMASK = Kind("string", parse_umask, absent=None)
 PAIRS = Kind("map", parse_pair, _last_wins)
 ENTRYPOINT = Kind("string", parse_entrypoint, absent=None)
 SECURITY = Kind("list", parse_security_opt, tuple)
+RESTART = Kind("string", parse_restart, absent=("", 0))
 PULL = one_of(
     "string",
     ("always", "missing", "never"),

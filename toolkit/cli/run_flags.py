@@ -23,6 +23,7 @@ from toolkit.cli.kinds import (
     PAIRS,
     PID_MODE,
     PULL,
+    RESTART,
     SECONDS,
     SECURITY,
     SWAP,
@@ -105,6 +106,8 @@ CREATE_FLAGS = (
     Flag("quiet", "q", BOOL, "Suppress the pull output"),
     Flag("read-only", "", BOOL, "Mount the container's root filesystem as read only", "read_only"),
     Flag("replace", "", BOOL, "Remove a container that has the name already"),
+    Flag("restart", "", RESTART, "Restart policy to apply when a container exits "
+         "(no, on-failure[:max-retries], always, unless-stopped)"),
     Flag("rm", "", BOOL, "Automatically remove the container when it exits", "auto_remove"),
     Flag("security-opt", "", SECURITY, "Security options: seccomp=unconfined, seccomp=FILE, no-new-privileges, "
          "systempaths=unconfined, mask=PATH:PATH, unmask=PATH:PATH, unmask=ALL", "security_opt"),
@@ -143,7 +146,7 @@ LATER = frozenset(
         "health-interval", "health-retries", "health-start-interval", "health-start-period", "health-timeout",
         "init", "ip", "ip6", "link", "link-local-ip", "log-driver", "log-opt", "mac-address",
         "mount", "network-alias", "no-healthcheck", "publish", "p", "publish-all", "P",
-        "restart", "runtime", "volume", "v", "volume-driver", "volumes-from",
+        "runtime", "volume", "v", "volume-driver", "volumes-from",
     )
 )
 """Docker's options that the engine does not obey yet."""
@@ -169,6 +172,8 @@ def container_options(parsed: Parsed) -> ContainerOptions:
             *parsed["env"],
         ),
         labels={**read_label_files(parsed["label-file"]), **parsed["label"]},
+        restart_policy=parsed["restart"][0],
+        restart_retries=parsed["restart"][1],
         stdin_once=parsed["interactive"] and not (parsed.get("detach")),
         **fields,
     )

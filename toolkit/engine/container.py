@@ -1,18 +1,16 @@
 """A container: what can be done with it, and what it is at this moment."""
 
-import errno
 import json
 import os
 import signal
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 from toolkit.core import ids
-from toolkit.core.errors import ConflictError, EngineError, NotFoundError, StartError
+from toolkit.core.errors import ConflictError, EngineError, StartError
 from toolkit.engine.options import TUPLES, ContainerOptions, ExecOptions
 from toolkit.engine.signals import signal_number
-from toolkit.linux import lock
-from toolkit.runtime.meeting import STATUS_FILE, ExitRecord
+from toolkit.engine.status import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, Status, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,23 +24,9 @@ if TYPE_CHECKING:
     from toolkit.runtime import client
     from toolkit.runtime.steps import Step
 
-CREATED = "created"
-RUNNING = "running"
-EXITED = "exited"
-_STOP_TIMEOUT_S = 10
 _POLL_S = 0.01
+_LONGEST_POLL_S = 0.1
 _RETRY_PAUSES_S = (0.02, 0.2)
-
-
-class Status(NamedTuple):
-    """What a container is doing."""
-
-    state: str
-    """CREATED, RUNNING or EXITED, in docker's words."""
-    pid: int = 0
-    """Of its init, as the host sees it; 0 unless it runs."""
-    started_at: str = ""
-    exit: ExitRecord | None = None
 
 
 class Container:
@@ -97,43 +81,28 @@ class Container:
         """The control groups that its own are among."""
         return self._engine.cgroups.under(self._doc["options"].get("cgroup_parent", ""))
 
+    @property
+    def engine(self) -> "Engine":
+        """The engine that it belongs to."""
+        return self._engine
+
+    @property
+    def directory(self) -> str:
+        """Where its own files lie: they survive a reboot."""
+        return self._engine.paths.container(self.id)
+
+    @property
+    def configured_stop_signal(self) -> str:
+        """The signal that it or its image names to be stopped with; empty: neither does."""
+        return self.options.stop_signal or self._doc["image_config"].get("StopSignal") or ""
+
     def read_status(self) -> Status:
         """Return what it is doing at this moment; clean up first if its monitor was killed."""
-        for _again in range(3):
-            try:
-                with open(f"{self.run_dir}/{STATUS_FILE}", "rb") as file:
-                    running = json.load(file)
-                if not self._is_monitored():
-                    self._engine.recovery.recover(self.id)
-                    continue
-                return Status(RUNNING, running["pid"], running["started_at"])
-            except FileNotFoundError:
-                if not os.path.isdir(self.run_dir) or self._is_monitored():
-                    break
-                self._engine.recovery.recover(self.id)  # whoever was starting it was killed
-        record = self._read_exit()
-        return Status(CREATED) if record is None else Status(EXITED, 0, record.started_at, record)
-
-    def _is_monitored(self) -> bool:
-        try:
-            fd = os.open(self.run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            return not lock.try_lock(fd, shared=True)
-        finally:
-            os.close(fd)
-
-    def _read_exit(self) -> ExitRecord | None:
-        try:
-            with open(self._engine.paths.exit_file(self.id), "rb") as file:
-                return ExitRecord(**json.load(file))
-        except FileNotFoundError:
-            return None
+        return read(self._engine, self.id)
 
     @property
     def status(self) -> str:
-        """What it is doing: "created", "running" or "exited"."""
+        """What it is doing: "created", "running", "paused", "restarting" or "exited"."""
         return self.read_status().state
 
     @property
@@ -187,7 +156,10 @@ class Container:
         """
         from toolkit.engine.attachment import Attachment
 
-        if self.status == RUNNING:
+        status = self.read_status()
+        if status.state == PAUSED:
+            raise ConflictError("cannot start a paused container, try unpause instead")
+        if status.is_up:
             return self.attach() if attach else None
         session, events = self._begin_surely(attach=attach, trace=trace, gate=gate, console_size=console_size)
         if not attach:
@@ -196,6 +168,22 @@ class Container:
         attachment = Attachment(session, self._ended)
         attachment.events = events
         return attachment
+
+    def start_again(self, lock_fd: int) -> None:
+        """Start it as its restart policy says, with the lock of its run directory, which its last monitor has held.
+
+        What was asked for and how often it was started again stay as they are.
+
+        Raises:
+            EngineError: as `start`; it is left as it ended.
+        """
+        session = self._engine.launcher.start(
+            self, attach=False, trace=False, gated=False, console_size=None, lock_fd=lock_fd
+        )
+        try:
+            _await_start(session, None)
+        finally:
+            session.close()
 
     def _begin_surely(
         self,
@@ -260,11 +248,15 @@ class Container:
         """Connect to its stdio from now on.
 
         Raises:
-            ConflictError: it does not run.
+            ConflictError: it does not run, or is paused.
         """
         from toolkit.engine.attachment import Attachment
         from toolkit.runtime import client
 
+        status = self.read_status()
+        if status.state in (PAUSED, RESTARTING):
+            cure = "unpause it first" if status.state == PAUSED else "wait until it is running"
+            raise ConflictError(f"you cannot attach to a {status.state} container, {cure}")
         session = client.attach(self.run_dir, output=True, stdin=stdin and self.options.open_stdin)
         if session is None:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
@@ -277,32 +269,43 @@ class Container:
     def wait(self) -> int:
         """Wait until it has ended; return its exit code, 0 if it was never started.
 
+        One that is started again by its restart policy has ended each time.
+
         Raises:
             NotFoundError: it has been removed meanwhile.
         """
-        return self._await_end(self._watch())
+        return self.await_end(self.watch())
 
-    def _watch(self) -> "client.Session | None":
-        """Connect to its monitor, to be told how it ends."""
+    def watch(self) -> "client.Session | None":
+        """Connect to its monitor, to be told how it ends; None where none listens."""
         from toolkit.runtime import client
 
         return client.attach(self.run_dir, output=False, stdin=False)
 
-    def _await_end(self, session: "client.Session | None") -> int:
+    def await_end(self, session: "client.Session | None") -> int:
+        """Wait for its end on what `watch` returned; see `wait`."""
+        from toolkit.runtime import policy
+
+        pause_s, count = _POLL_S, -1
         while True:
-            if session is not None:
-                code = self._wait_on(session)
-                if code is not None:
-                    self._ended(code)
-                    return code
+            code = None if session is None else self._wait_on(session)
+            if code is not None:
+                self._ended(code)
+                return code
             status = self.read_status()
-            if status.exit is not None:
+            if status.state == RESTARTING:  # it has ended before we came: the next time counts
+                found = policy.read(self.directory)
+                seen, count = count, found.restarts if found else 0
+                if status.exit is not None and seen not in (-1, count):
+                    return status.exit.code
+                pause_s = min(2 * pause_s, _LONGEST_POLL_S)
+            elif status.exit is not None:
                 return status.exit.code
-            if status.state == CREATED and not os.path.isdir(self.run_dir):
+            elif status.state == CREATED and not os.path.isdir(self.run_dir):
                 self._engine.containers.get(self.id)
                 return 0
-            time.sleep(_POLL_S)  # between the start and the first status, or the last frame and the record
-            session = self._watch()
+            time.sleep(pause_s)  # between the start and the first status, or the last frame and the record
+            session = None if status.state == RESTARTING else self.watch()
 
     @staticmethod
     def _wait_on(session: "client.Session") -> int | None:
@@ -320,68 +323,53 @@ class Container:
     def kill(self, number: int | str = signal.SIGKILL) -> None:
         """Send a signal to its first process.
 
+        One that ends containers (SIGKILL, its stop signal, any if none is
+        configured) also keeps its restart policy from acting.
+
         Raises:
             ConflictError: it does not run.
             InvalidError: there is no such signal.
         """
-        status = self.read_status()
-        if status.state != RUNNING:
-            raise ConflictError(
-                f"cannot kill container {self.name}: it is not running", hint="`container ps` shows those that run"
-            )
-        self._signal(status.pid, signal_number(number))
+        from toolkit.engine import ending
 
-    def _signal(self, pid: int, number: int) -> bool:
-        """Signal the init, but only while its monitor vouches for the pid; tell whether it was there."""
-        from toolkit.linux import process
+        ending.kill(self, signal_number(number))
 
-        try:
-            pidfd = process.pidfd_open(pid)
-        except OSError as exc:
-            if exc.errno == errno.ESRCH:
-                return False
-            raise
-        try:
-            if not self._is_monitored():
-                return False
-            process.pidfd_send_signal(pidfd, number)
-        except OSError as exc:
-            if exc.errno != errno.ESRCH:
-                raise
-            return False
-        finally:
-            os.close(pidfd)
-        return True
-
-    def stop(self, timeout_s: float | None = None) -> int:
+    def stop(self, timeout_s: float | None = None, *, signal_name: str = "") -> int:
         """Ask it to end, then make it: its stop signal, after `timeout_s` SIGKILL.  Return its exit code.
 
         Args:
             timeout_s: seconds; None: what it was created with, else 10; negative: never.
+            signal_name: instead of its own stop signal.
         """
-        options = self.options
-        if timeout_s is None:
-            timeout_s = _STOP_TIMEOUT_S if options.stop_timeout_s is None else options.stop_timeout_s
-        status = self.read_status()
-        if status.state != RUNNING:
-            return status.exit.code if status.exit else 0
-        stop_signal = options.stop_signal or self._doc["image_config"].get("StopSignal") or "SIGTERM"
-        return self._end(status.pid, signal_number(stop_signal), timeout_s)
+        from toolkit.engine import ending
 
-    def _end(self, pid: int, number: int, timeout_s: float) -> int:
-        """Signal its init, after `timeout_s` with SIGKILL; return its exit code.
+        return ending.stop(self, timeout_s, signal_name)
 
-        Whoever waits connects before the signal is sent: one with --rm is gone
-        soon after it.
+    def restart(self, timeout_s: float | None = None, *, signal_name: str = "") -> None:
+        """Stop it as `stop` does where it runs, then start it; one with --rm stays for that."""
+        from toolkit.engine import ending
+
+        ending.restart(self, timeout_s, signal_name)
+
+    def pause(self) -> None:
+        """Freeze all its processes where they stand.
+
+        Raises:
+            ConflictError: it does not run, is paused already, or a process cannot be frozen.
         """
-        session = self._watch()
-        try:
-            if self._signal(pid, number) and not _ends_within(pid, timeout_s):
-                self._signal(pid, signal.SIGKILL)
-            return self._await_end(session)
-        finally:
-            if session is not None:
-                session.close()
+        from toolkit.engine import ending
+
+        ending.pause(self)
+
+    def unpause(self) -> None:
+        """Let the processes of a paused container go on.
+
+        Raises:
+            ConflictError: it is not paused.
+        """
+        from toolkit.engine import ending
+
+        ending.unpause(self)
 
     def remove(self, *, force: bool = False) -> None:
         """Delete it and its files.
@@ -389,19 +377,9 @@ class Container:
         Raises:
             ConflictError: it runs, and `force` was not given.
         """
-        status = self.read_status()
-        if status.state == RUNNING:
-            if not force:
-                raise ConflictError(
-                    f"cannot remove container {self.name}: it is running", hint="stop it first, or use --force"
-                )
-            try:
-                self._end(status.pid, signal.SIGKILL, _STOP_TIMEOUT_S)
-            except NotFoundError:
-                return  # somebody else has removed it meanwhile
-            if self.options.auto_remove:
-                return  # it has removed itself
-        self._engine.containers.discard(self)
+        from toolkit.engine import ending
+
+        ending.remove(self, force=force)
 
     # Looking and acting inside
 
@@ -424,15 +402,34 @@ class Container:
         from toolkit.engine.attachment import Attachment
 
         status = self.read_status()
-        if status.state != RUNNING:
+        if status.state == PAUSED:
+            raise ConflictError(f"Container {self.name} is paused, unpause the container before exec")
+        self._refuse_restarting(status)
+        if not status.is_alive:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
-        session = self._engine.launcher.exec(self, status.pid, options, console_size=console_size)
-        try:
-            _events, pid = _await_start(session, None)
-        except BaseException:
-            session.close()
-            raise
+        session, pid = self._begin_exec(status.pid, options, console_size)
         return Attachment(session, pid=pid)
+
+    def _begin_exec(
+        self, target: int, options: ExecOptions, console_size: tuple[int, int] | None
+    ) -> "tuple[client.Session, int]":
+        """Have it begun; a zygote that was about to leave when it was asked is no reason to fail, as of a start."""
+        from toolkit.runtime import client
+
+        pauses_s = iter(_RETRY_PAUSES_S)
+        while True:
+            session = self._engine.launcher.exec(self, target, options, console_size=console_size)
+            try:
+                return session, _await_start(session, None)[1]
+            except client.MonitorLostError as lost:
+                session.close()
+                pause_s = next(pauses_s, None)
+                if lost.has_begun or pause_s is None:
+                    raise
+            except BaseException:
+                session.close()
+                raise
+            time.sleep(pause_s)
 
     def stats(self) -> Any:
         """Return what it uses at this moment, from its cgroups (`toolkit.linux.cgroup.Stats`).
@@ -440,13 +437,18 @@ class Container:
         Raises:
             ConflictError: it does not run.
         """
-        if self.status != RUNNING:
+        if not self.read_status().is_alive:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
         return self.cgroups.stats(self.id)
 
     def pids(self) -> list[int]:
         """Return the host's pids of all its processes."""
-        return self.cgroups.pids(self.id) if self.status == RUNNING else []
+        return self.cgroups.pids(self.id) if self.read_status().is_alive else []
+
+    def _refuse_restarting(self, status: Status) -> None:
+        from toolkit.engine import ending
+
+        ending.refuse_restarting(self, status)
 
 
 def _await_start(session: "client.Session", gate: "Callable[[int], bool] | None") -> "tuple[list[Any], int]":
@@ -472,23 +474,6 @@ def _await_start(session: "client.Session", gate: "Callable[[int], bool] | None"
     raise lost
 
 
-def _ends_within(pid: int, timeout_s: float) -> bool:
-    import select
-
-    from toolkit.linux import process
-
-    try:
-        pidfd = process.pidfd_open(pid)
-    except OSError as exc:
-        if exc.errno == errno.ESRCH:
-            return True
-        raise
-    try:
-        return bool(select.select([pidfd], [], [], None if timeout_s < 0 else timeout_s)[0])
-    finally:
-        os.close(pidfd)
-
-
 def options_of(stored: dict[str, Any]) -> ContainerOptions:
     """Make the options of what the state has stored (JSON knows no tuples)."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
@@ -501,6 +486,8 @@ def options_of(stored: dict[str, Any]) -> ContainerOptions:
 __all__ = [
     "CREATED",
     "EXITED",
+    "PAUSED",
+    "RESTARTING",
     "RUNNING",
     "Container",
     "EngineError",

@@ -6,7 +6,7 @@ from typing import Any
 from toolkit.core import clock, ids
 from toolkit.core.errors import ConflictError, NotFoundError
 from toolkit.engine.argv import command
-from toolkit.engine.container import RUNNING, Container
+from toolkit.engine.container import Container
 from toolkit.engine.names import check_name, random_name
 from toolkit.engine.options import MAPPINGS
 from toolkit.engine.recovery import remove_run_dir
@@ -118,7 +118,7 @@ class Containers:
         found = [Container.from_row(self._engine, row) for row in rows]
         if not all:
             running = set(os.listdir(self._engine.paths.running))
-            found = [one for one in found if one.id in running and one.status == RUNNING]
+            found = [one for one in found if one.id in running and one.read_status().is_up]
         return sorted(found, key=lambda one: one.doc["created"], reverse=True)
 
     def prune(self) -> "tuple[Sequence[str], int]":
@@ -126,7 +126,7 @@ class Containers:
         removed: list[str] = []
         reclaimed_bytes = 0
         for one in self.list(all=True):
-            if one.status == RUNNING:
+            if one.read_status().is_up:
                 continue
             size = _size(self._engine.paths.container(one.id))
             try:

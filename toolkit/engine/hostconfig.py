@@ -24,7 +24,7 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
         "LogConfig": {"Type": "json-file", "Config": {}},
         "NetworkMode": options.network,
         "PortBindings": {},
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {"Name": options.restart_policy or "no", "MaximumRetryCount": options.restart_retries},
         "AutoRemove": options.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": None,

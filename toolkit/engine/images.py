@@ -139,5 +139,5 @@ class EngineImages:
 
         found: dict[str, list[ImageUser]] = {}
         for one in self._engine.containers.list(all=True):
-            found.setdefault(one.doc["image_id"], []).append(ImageUser(one.id, one.status == "running"))
+            found.setdefault(one.doc["image_id"], []).append(ImageUser(one.id, one.read_status().is_up))
         return found

@@ -9,9 +9,9 @@ from typing import Any
 
 import toolkit
 from toolkit.core import clock
-from toolkit.engine import oci
+from toolkit.engine import oci, restart
 from toolkit.engine.argv import command
-from toolkit.engine.container import RUNNING, Container, Status
+from toolkit.engine.container import PAUSED, Container, Status
 from toolkit.engine.hostconfig import host_config
 from toolkit.engine.summary import state
 
@@ -41,7 +41,7 @@ def container(engine: "Engine", one: Container) -> dict[str, Any]:
         "HostsPath": f"{directory}/hosts",
         "LogPath": engine.paths.log(one.id),
         "Name": f"/{one.name}",
-        "RestartCount": 0,
+        "RestartCount": restart.count(one),
         "Driver": "overlay2",
         "Platform": "linux",
         "MountLabel": "",
@@ -133,14 +133,15 @@ def image(record: "ImageRecord", layer_path: "Callable[[Digest], str]") -> dict[
 def info(engine: "Engine") -> dict[str, Any]:
     """Return what `docker info` shows."""
     everything = engine.containers.list(all=True)
-    running = sum(one.status == RUNNING for one in everything)
+    found = [one.read_status() for one in everything]
+    up, paused = sum(status.is_up for status in found), sum(status.state == PAUSED for status in found)
     kernel = os.uname()
     has = engine.cgroups.controllers
     return {
         "Containers": len(everything),
-        "ContainersRunning": running,
-        "ContainersPaused": 0,
-        "ContainersStopped": len(everything) - running,
+        "ContainersRunning": up - paused,
+        "ContainersPaused": paused,
+        "ContainersStopped": len(everything) - up,
         "Images": len(engine.images.list()),
         "Driver": "overlay2",
         "LoggingDriver": "json-file",

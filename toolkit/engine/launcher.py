@@ -7,7 +7,7 @@ import os
 import socket
 
 from toolkit.core.errors import CommandNotExecutableError, ConflictError, InvalidError, NotFoundError, StorageFullError
-from toolkit.engine import devices, oci, users
+from toolkit.engine import devices, oci, restart, users
 from toolkit.linux import namespace, procfs
 from toolkit.runtime import plan as planner
 from toolkit.runtime.client import Session, Zygote
@@ -54,15 +54,22 @@ class Launcher:
         trace: bool,
         gated: bool,
         console_size: tuple[int, int] | None,
+        lock_fd: int = -1,
     ) -> Session:
         """Have a monitor start the container; return the connection to it.
+
+        With `lock_fd` it is its restart policy that starts it: the locked run directory is its last monitor's.
 
         Raises:
             ConflictError: someone else is starting it at this moment.
             EngineError: its options cannot be planned.
         """
-        lock_fd = self._engine.recovery.take(container.id, container.name)
+        is_by_hand = lock_fd < 0
+        if is_by_hand:
+            lock_fd = self._engine.recovery.take(container.id, container.name)
         try:
+            if is_by_hand:
+                restart.begin(container)
             return self._start(container, lock_fd, attach=attach, trace=trace, gated=gated, console_size=console_size)
         except BaseException as exc:
             os.close(lock_fd)

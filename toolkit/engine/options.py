@@ -80,6 +80,10 @@ class ContainerOptions(NamedTuple):
     stdin_once: bool = False
     """Close the container's stdin when the first client that is attached to it leaves."""
     auto_remove: bool = False
+    restart_policy: str = ""
+    """"always", "unless-stopped" or "on-failure"; empty and "no": it is not started again by itself."""
+    restart_retries: int = 0
+    """How often at most, of on-failure; 0: without end."""
     init: bool = False
     stop_signal: str = ""
     """A name with or without SIG, or a number; empty: the image's, else SIGTERM."""

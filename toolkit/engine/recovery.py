@@ -14,6 +14,7 @@ import time
 from toolkit.core import clock
 from toolkit.core.errors import ConflictError, NotFoundError
 from toolkit.linux import lock
+from toolkit.runtime import policy
 from toolkit.runtime.meeting import CLAIM_FILE, STATUS_FILE, ExitRecord
 from toolkit.storage import overlay
 
@@ -77,6 +78,8 @@ class Recovery:
             time.sleep(_PAUSE_S)  # the monitor that was killed has not let go of it yet
         try:
             self._cgroups(ident).destroy(ident)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self._paths.exit_file(ident)}.new")  # the place for the end of what did not begin
             if forget:
                 self.remove(ident)
             remove_run_dir(run_dir)
@@ -110,6 +113,11 @@ class Recovery:
         message = f"container {name} is being started or removed by someone else"
         raise ConflictError(message, hint="try again")
 
+    def let_go(self, ident: str, lock_fd: int) -> None:
+        """Leave a container as it ended, whose run directory nothing needs any more; the caller holds its lock."""
+        remove_run_dir(self._paths.run_dir(ident))
+        os.close(lock_fd)
+
     def clean(self, ident: str) -> None:
         """Do what a monitor does at the end; the caller holds the lock."""
         self._cgroups(ident).destroy(ident)
@@ -118,7 +126,7 @@ class Recovery:
             doc = self._state.get("container", ident).doc
         except NotFoundError:
             doc = None
-        if doc is None or doc["options"]["auto_remove"]:
+        if doc is None or (doc["options"]["auto_remove"] and policy.asked(self._paths.container(ident)) != "restart"):
             self.remove(ident)
 
     def _cgroups(self, ident: str) -> "Cgroups":
@@ -140,9 +148,23 @@ class Recovery:
                 started_at = str(json.load(file)["started_at"])
         except FileNotFoundError:
             started_at = now  # it was killed before the container ran
+        self._note(ident, _LOST._replace(started_at=started_at, finished_at=now))
+
+    def _note(self, ident: str, record: ExitRecord) -> None:
+        exit_file = self._paths.exit_file(ident)
         with open(f"{exit_file}.new", "w") as file:
-            json.dump(_LOST._replace(started_at=started_at, finished_at=now)._asdict(), file)
+            json.dump(record._asdict(), file)
         os.rename(f"{exit_file}.new", exit_file)
+
+    def restore_end(self, ident: str, record: ExitRecord | None) -> None:
+        """Have a container be as it ended where starting it again came to nothing before anything began."""
+        if record is None or not os.path.isdir(self._paths.container(ident)):
+            return
+        with contextlib.suppress(ConflictError):  # somebody else is starting it
+            fd = self.take(ident, ident)
+            if not os.path.exists(self._paths.exit_file(ident)):
+                self._note(ident, record)
+            self.let_go(ident, fd)
 
     def remove(self, ident: str) -> None:
         """Forget a container, then delete its files; the caller holds the lock, so that this is ended if it is cut."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from toolkit.core import clock
 from toolkit.engine.argv import command
-from toolkit.engine.container import RUNNING, Container, Status
+from toolkit.engine.container import PAUSED, RESTARTING, Container, Status
 
 
 def summary(one: Container) -> dict[str, Any]:
@@ -34,14 +34,14 @@ def state(status: Status) -> dict[str, Any]:
     ended = status.exit
     return {
         "Status": status.state,
-        "Running": status.state == RUNNING,
-        "Paused": False,
-        "Restarting": False,
+        "Running": status.is_up,
+        "Paused": status.state == PAUSED,
+        "Restarting": status.state == RESTARTING,
         "OOMKilled": bool(ended and ended.oom_killed),
         "Dead": False,
         "Pid": status.pid,
         "ExitCode": ended.code if ended else 0,
         "Error": ended.error if ended else "",
         "StartedAt": status.started_at or clock.ZERO,
-        "FinishedAt": ended.finished_at if ended else clock.ZERO,
+        "FinishedAt": (ended.finished_at if ended else "") or clock.ZERO,
     }

@@ -172,3 +172,15 @@ def namespace_inodes(pid: int | str = "self") -> dict[str, int]:
     with span("namespace.readlink", f'readlink("{directory}/*")', {errno.ENOENT: "no such process"}):
         there = os.listdir(directory)  # not lexists of each: of a process that is gone that would find none
         return {kind: int(os.readlink(f"{directory}/{kind}").split("[")[1][:-1]) for kind in KINDS if kind in there}
+
+
+def bear_children_here() -> None:
+    """Have the children of this process be born in its own pid namespace again, after it had made another for them.
+
+    Where that one's first process has ended, nobody can be born there any more: fork(2) fails with ENOMEM.
+    """
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(own, CLONE_NEWPID)
+    finally:
+        os.close(own)

@@ -285,6 +285,15 @@ def attach(container_run_dir: str, *, output: bool, stdin: bool) -> Session | No
     return session
 
 
+def poke(container_run_dir: str) -> None:
+    """Wake the monitor of a container; one that does not listen (any more) need not be woken."""
+    try:
+        _connect_in(container_run_dir, ATTACH_SOCKET).close()
+    except OSError as exc:
+        if exc.errno not in (*_UNREACHABLE, errno.ENOTDIR):
+            raise
+
+
 def error_of(message: dict[str, Any]) -> EngineError:
     """Return the error that a "failed" message tells of."""
     return channel.error_of(message)

@@ -15,6 +15,10 @@ MAX_LINE_BYTES = 16 * 1024
 """A longer line is written in parts, as docker does."""
 
 
+_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
+"""What a disk may say to a write: no reason to end a container."""
+
+
 class LogWriter:
     """Turns chunks of output into lines with stream and time."""
 
@@ -41,16 +45,20 @@ class LogWriter:
         """Write what has no line end yet, and close."""
         for stream, rest in self._partial.items():
             self._append(_entries(stream, (rest,), clock.now()))
-        os.close(self._fd)
+        try:
+            os.close(self._fd)
+        except OSError as exc:
+            if exc.errno not in _LOST:  # the file is closed all the same (NFS reports here what it could not write)
+                raise
 
     def _append(self, data: bytes) -> None:
-        """Write whole entries; on a full disk they are lost, which must not end the container."""
+        """Write whole entries; where the disk is full, broken or limited they are lost: the container goes on."""
         if self._is_torn:
             data = b"\n" + data  # ends the part of an entry that did fit
         try:
             written = os.write(self._fd, data)
         except OSError as exc:
-            if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if exc.errno not in _LOST:
                 raise
             return
         self._is_torn = written < len(data)

@@ -15,6 +15,15 @@ A directory without it is one in which nothing has begun yet, or all is done.
 """
 STATUS_FILE = "status.json"
 """In a container's run directory: what it does while it runs."""
+PAUSED_FILE = "paused"
+"""In a container's run directory: its processes are frozen, or are about to be, or to go on."""
+ASKED_FILE = "asked"
+"""In a container's own directory: what somebody asked for since it was started last, so that its end is no surprise.
+
+"stop" and "restart" keep the restart policy from acting; "signal" does so where that is unless-stopped.
+"""
+RESTART_FILE = "restart.json"
+"""In a container's own directory: its restart policy, if it has one, and how often it was obeyed; see `restart`."""
 LISTENER_FD = 3
 """The zygote's socket, as it is handed to it."""
 

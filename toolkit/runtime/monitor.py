@@ -19,10 +19,11 @@ from _socket import AF_UNIX, MSG_CMSG_CLOEXEC, SOCK_SEQPACKET
 from _socket import socket as RawSocket  # noqa: N812 - the class under the standard library's own
 
 from toolkit.core import clock
-from toolkit.linux import file, namespace
-from toolkit.runtime import channel, frames, handover, remains, starter
+from toolkit.linux import namespace
+from toolkit.runtime import channel, frames, handover, remains, restart, starter
 from toolkit.runtime.handover import Handover
 from toolkit.runtime.meeting import ExitRecord
+from toolkit.runtime.policy import Policy
 from toolkit.runtime.relay import Peer, Relay
 from toolkit.runtime.request import Request
 from toolkit.trace import Event
@@ -114,9 +115,7 @@ def _serve_unusual(data: bytes, rights: bytes, handed: tuple[bytes, bytes], pid:
 def _begin_outside(request: bytes, fds: list[int]) -> None:
     """Fork a starter, which makes the container's first process our child."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    own = file.open_file("/proc/self/ns/pid", os.O_RDONLY)
-    namespace.setns(own, namespace.CLONE_NEWPID)  # our children are born here again, not beside the worker
-    os.close(own)
+    namespace.bear_children_here()  # not beside the worker
     helper = os.fork()
     if helper == 0:
         ours.close()
@@ -169,6 +168,10 @@ def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None) -> Non
     how = ExitRecord(code if code >= 0 else 128 - code, oom_killed, handed.started_at, clock.now())
     remains.record(request, how)
     relay.close_log()
+    again = restart.after(request, how)
+    if again is not None and restart.announce(request, how, again):
+        _restart(relay, request, how, again, handed.lock_fd)
+        return
     if not (request.successor and relay.is_attached(asker)):
         remains.remove_cgroups(request)
         remains.leave_run_dir(request)
@@ -177,3 +180,14 @@ def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None) -> Non
     relay.say_goodbye(frames.control({"event": "exited"} | how._asdict()))
     if request.successor and not relay.is_attached(asker):
         os.execv(request.successor[0], request.successor)  # noqa: S606 - the engine's own command
+
+
+def _restart(relay: Relay, request: Request, how: ExitRecord, policy: Policy, lock_fd: int) -> None:
+    """Tell those who are attached that it has ended; start it again when its time has come."""
+    remains.remove_cgroups(request)
+    relay.say_goodbye(frames.control({"event": "exited"} | how._asdict()))
+    relay.dismiss()
+    if restart.wait_out(request, policy, relay.listener):
+        restart.succeed(request, policy, lock_fd)
+    remains.leave_run_dir(request)
+    os.close(lock_fd)

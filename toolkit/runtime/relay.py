@@ -9,6 +9,7 @@ import errno
 import os
 import select
 import socket
+import time
 from typing import Any
 
 from toolkit.linux import pty
@@ -20,6 +21,8 @@ _MAX_BUFFER = 1024 * 1024
 _FLUSH_TIMEOUT_MS = 5000
 _MOST_IN_A_PIPE = 2 * 1024 * 1024
 """Twice /proc/sys/fs/pipe-max-size; who still writes (in the host's pid namespace, say) must not hold up the end."""
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_NO_ROOM_PAUSE_S = 0.05
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 _STREAM_NAMES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
 
@@ -68,9 +71,10 @@ class Relay:
         self._stdin_is_full = False
         self._stdin_closing = False
         self._master_fd = -1
-        self._listener: socket.socket | None = None
+        self.listener: socket.socket | None = None
         self._peers: dict[int, Peer] = {}
         self._paused = False
+        self._spare_fd = -1
 
     def add_outputs(self, stdout_fd: int, stderr_fd: int) -> None:
         """Carry what can be read from these two."""
@@ -96,8 +100,9 @@ class Relay:
 
     def listen(self, listener: socket.socket) -> None:
         """Let others attach through `listener`."""
-        self._listener = listener
+        self.listener = listener
         listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self._spare_fd = _open_spare()
         self._poll.register(listener.fileno(), select.POLLIN)
 
     def add_peer(self, peer: Peer) -> None:
@@ -124,7 +129,7 @@ class Relay:
                 ended = True
             elif fd in self._outputs and events & _READABLE:
                 self._read_output(fd)
-            elif self._listener is not None and fd == self._listener.fileno():
+            elif self.listener is not None and fd == self.listener.fileno():
                 self._accept()
             elif fd in self._peers:
                 self._serve(self._peers[fd], events)
@@ -202,12 +207,32 @@ class Relay:
             self.close_stdin()
 
     def _accept(self) -> None:
-        assert self._listener is not None
+        assert self.listener is not None
         try:
-            sock, _address = self._listener.accept()
-        except BlockingIOError:
+            sock, _address = self.listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as exc:
+            if exc.errno not in _NO_ROOM:
+                raise
+            self._refuse()
             return
         self.add_peer(Peer(sock, output=False, stdin=False))
+
+    def _refuse(self) -> None:
+        """Turn away who cannot be served for lack of descriptors; left waiting, it would wake us without end."""
+        assert self.listener is not None
+        if self._spare_fd < 0:
+            time.sleep(_NO_ROOM_PAUSE_S)
+        else:
+            os.close(self._spare_fd)
+            self._spare_fd = -1
+        try:
+            self.listener.accept()[0].close()
+        except OSError as exc:  # somebody else has taken what was free
+            if exc.errno not in (*_NO_ROOM, errno.EAGAIN, errno.ECONNABORTED):
+                raise
+        self._spare_fd = _open_spare()
 
     def _serve(self, peer: Peer, events: int) -> None:
         if events & select.POLLOUT:
@@ -241,7 +266,7 @@ class Relay:
                     self._write_stdin()
                 elif kind == frames.CONTROL:
                     self._obey(peer, frames.parse_control(content))
-        except (ValueError, KeyError):  # not our protocol
+        except (ValueError, KeyError, RecursionError):  # not our protocol, or JSON too deep for Python's parser
             self._drop(peer)
 
     def _obey(self, peer: Peer, message: dict[str, Any]) -> None:
@@ -323,10 +348,23 @@ class Relay:
                 if not waiting.poll(_FLUSH_TIMEOUT_MS) or not peer.flush():
                     break
 
+    def dismiss(self) -> None:
+        """Let go of everybody who is attached."""
+        for peer in list(self._peers.values()):
+            self._drop(peer)
+
     def close_log(self) -> None:
         """Write the log's last line and close it."""
         if self._log is not None:
             self._log.close()
+
+
+def _open_spare() -> int:
+    """Keep a descriptor in hand, to accept (and turn away) somebody when there is none left; -1: too late."""
+    try:
+        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
 
 
 def _size(value: object) -> int:

@@ -38,6 +38,8 @@ def undo(request: Request, exc: EngineError, lock_fd: int, connection: socket.so
             record(request, ExitRecord(exc.exit_code, oom_killed=False, started_at=now, finished_at=now, error=why))
         except OSError as full:
             sys.stderr.write(f"monitor: {request.id}: {full}: not recorded: {why}\n")  # whoever asked is told below
+    elif request.exit_file:
+        _unlink(f"{request.exit_file}.new")
     leave_run_dir(request)
     if lock_fd >= 0:
         os.close(lock_fd)
@@ -83,7 +85,10 @@ def was_oom_killed(request: Request) -> bool:
     try:
         with open(request.oom_file) as counters:
             return any(line.startswith("oom_kill ") and int(line.split()[1]) > 0 for line in counters)
-    except FileNotFoundError:
+    except (
+        OSError,
+        ValueError,
+    ):  # ENODEV, EMFILE, ...: how it ended matters more
         return False
 
 
@@ -120,9 +125,25 @@ def leave_run_dir(request: Request) -> None:
         return
     names = (ATTACH_SOCKET, STATUS_FILE, f"{STATUS_FILE}.new")
     for name in names if request.successor else (*names, CLAIM_FILE):
-        try:
-            os.unlink(f"{run_dir}/{name}")
-        except FileNotFoundError:
-            pass  # the start failed before it was made, or had worked before it failed
+        _unlink(f"{run_dir}/{name}")
     if not request.successor:
+        _remove_run_dir(run_dir)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # the start failed before it was made, or had worked before it failed
+
+
+def _remove_run_dir(run_dir: str) -> None:
+    """Remove the directory, and first what somebody else has left in it (the mark of a paused container)."""
+    try:
+        os.rmdir(run_dir)
+    except OSError as exc:
+        if exc.errno != errno.ENOTEMPTY:
+            raise
+        for name in os.listdir(run_dir):
+            os.unlink(f"{run_dir}/{name}")
         os.rmdir(run_dir)

@@ -58,7 +58,7 @@ def attach(session: Session, parsed: Parsed) -> Outcome:
     """Connect to a container that runs."""
     container = session.engine.containers.get(parsed.args[0])
     options = container.options
-    if container.status != "running":
+    if not container.read_status().is_up:
         raise ConflictError(
             "you cannot attach to a stopped container, start it first", hint=f"container start {container.name}"
         )

@@ -1,4 +1,4 @@
-"""`container stop`, `kill`, `wait` and `rm`."""
+"""`container stop`, `restart`, `kill`, `pause`, `unpause`, `wait` and `rm`."""
 
 from toolkit.cli.command import PROGRAM, Command
 from toolkit.cli.each import each
@@ -17,7 +17,7 @@ def stop(session: Session, parsed: Parsed) -> Outcome:
 
     def deed(name: str) -> "Container":
         container = session.engine.containers.get(name)
-        container.stop(parsed["timeout"])
+        container.stop(parsed["timeout"], signal_name=parsed["signal"])
         session.print(name)
         return container
 
@@ -30,6 +30,42 @@ def kill(session: Session, parsed: Parsed) -> Outcome:
     def deed(name: str) -> "Container":
         container = session.engine.containers.get(name)
         container.kill(parsed["signal"])
+        session.print(name)
+        return container
+
+    return each(session, parsed.args, deed)
+
+
+def restart(session: Session, parsed: Parsed) -> Outcome:
+    """Stop containers as `stop` does, then start them."""
+
+    def deed(name: str) -> "Container":
+        container = session.engine.containers.get(name)
+        container.restart(parsed["timeout"], signal_name=parsed["signal"])
+        session.print(name)
+        return container
+
+    return each(session, parsed.args, deed)
+
+
+def pause(session: Session, parsed: Parsed) -> Outcome:
+    """Freeze all processes of containers."""
+
+    def deed(name: str) -> "Container":
+        container = session.engine.containers.get(name)
+        container.pause()
+        session.print(name)
+        return container
+
+    return each(session, parsed.args, deed)
+
+
+def unpause(session: Session, parsed: Parsed) -> Outcome:
+    """Let the processes of containers go on."""
+
+    def deed(name: str) -> "Container":
+        container = session.engine.containers.get(name)
+        container.unpause()
         session.print(name)
         return container
 
@@ -66,13 +102,46 @@ def rm(session: Session, parsed: Parsed) -> Outcome:
     return each(session, parsed.args, deed)
 
 
+_ENDING_FLAGS = (
+    Flag("signal", "s", STRING, "Signal to send to the container"),
+    Flag("timeout", "t", SECONDS, "Seconds to wait before killing the container (-1: forever)", also="time"),
+)
+
 STOP = Command(
     "stop",
     "[OPTIONS] CONTAINER [CONTAINER...]",
     "Stop one or more running containers",
     stop,
     "container stop --timeout 2 web",
-    flags=(Flag("timeout", "t", SECONDS, "Seconds to wait before killing the container (-1: forever)", also="time"),),
+    flags=_ENDING_FLAGS,
+    min_args=1,
+)
+
+RESTART = Command(
+    "restart",
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Restart one or more containers",
+    restart,
+    "container restart --timeout 2 web",
+    flags=_ENDING_FLAGS,
+    min_args=1,
+)
+
+PAUSE = Command(
+    "pause",
+    "CONTAINER [CONTAINER...]",
+    "Pause all processes within one or more containers",
+    pause,
+    "container pause web",
+    min_args=1,
+)
+
+UNPAUSE = Command(
+    "unpause",
+    "CONTAINER [CONTAINER...]",
+    "Unpause all processes within one or more containers",
+    unpause,
+    "container unpause web",
     min_args=1,
 )
 
