@@ -49,6 +49,13 @@ ENTRIES = (
         "Attach local standard input, output, and error streams to a running container",
     ),
     Entry("run", ("create", "container create"), "Create a new container"),
+    Entry("cp", ("cp", "container cp"), "Copy files/folders between a container and the local filesystem"),
+    Entry(
+        "changes",
+        ("diff", "container diff"),
+        "Inspect changes to files or directories on a container's filesystem",
+    ),
+    Entry("changes", ("export", "container export"), "Export a container's filesystem as a tar archive"),
     Entry("history", ("history", "image history"), "Show the history of an image"),
     Entry("inspect", ("inspect",), "Return low-level information on objects"),
     Entry("inspect", ("container inspect",), "Display detailed information on one or more containers"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from toolkit.engine.attachment import Attachment
     from toolkit.engine.cgroups import Cgroups
     from toolkit.engine.engine import Engine
+    from toolkit.engine.files.archive import Files
     from toolkit.runtime import client
     from toolkit.runtime.steps import Step
 
@@ -440,6 +441,13 @@ class Container:
         if not self.read_status().is_alive:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
         return self.cgroups.stats(self.id)
+
+    @property
+    def files(self) -> "Files":
+        """Its files, seen from outside."""
+        from toolkit.engine.files.archive import Files
+
+        return Files(self._engine, self)
 
     def pids(self) -> list[int]:
         """Return the host's pids of all its processes."""

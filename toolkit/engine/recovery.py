@@ -86,8 +86,13 @@ class Recovery:
         finally:
             os.close(fd)
 
-    def take(self, ident: str, name: str) -> int:
+    def take(self, ident: str, name: str, *, claims: bool = True) -> int:
         """Make and lock a container's run directory: from now on nobody else starts or removes it.
+
+        Args:
+            ident: its id.
+            name: its name, for the message.
+            claims: say that there will be something to clean up if we are killed.
 
         Returns:
             The descriptor that holds the lock.
@@ -103,7 +108,8 @@ class Recovery:
                 os.mkdir(run_dir, 0o700)
             fd = claim(run_dir)
             if fd >= 0 and not os.path.exists(claim_file):
-                os.close(os.open(claim_file, os.O_CREAT | os.O_CLOEXEC, 0o600))
+                if claims:
+                    os.close(os.open(claim_file, os.O_CREAT | os.O_CLOEXEC, 0o600))
                 return fd
             if fd >= 0:
                 os.close(fd)

@@ -37,7 +37,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _GZIP_LEVEL = 6
 _HOST_XATTRS = (b"security.selinux", b"security.ima", b"security.evm")
 """What this machine's own policy wrote on the files."""
-_KINDS = {
+KINDS = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
     stat.S_IFLNK: tarfile.SYMTYPE,
@@ -117,26 +117,26 @@ class _Writer:
     def _add(self, directory: int, name: str, path: str, found: os.stat_result) -> None:
         if is_whiteout(found):
             parent = path.removesuffix(name)
-            self._add_member(_member(parent + os.fsdecode(PREFIX) + name, found, tarfile.REGTYPE))
+            self._add_member(member(parent + os.fsdecode(PREFIX) + name, found, tarfile.REGTYPE))
         elif stat.S_ISDIR(found.st_mode):
             self._add_directory(directory, name, path, found)
-        elif stat.S_IFMT(found.st_mode) in _KINDS:
+        elif stat.S_IFMT(found.st_mode) in KINDS:
             self._add_file(directory, name, path, found)
 
     def _add_directory(self, directory: int, name: str, path: str, found: os.stat_result) -> None:
         fd = os.open(name, _DIRECTORY, dir_fd=directory)
         try:
-            info = _member(path, found, tarfile.DIRTYPE)
+            info = member(path, found, tarfile.DIRTYPE)
             _add_xattrs(info, f"/proc/self/fd/{fd}", follows=True)
             self._add_member(info)
             if is_opaque(fd):
-                self._add_member(_member(f"{path}/{os.fsdecode(OPAQUE)}", found, tarfile.REGTYPE))
+                self._add_member(member(f"{path}/{os.fsdecode(OPAQUE)}", found, tarfile.REGTYPE))
             self.add_all(fd, path + "/")
         finally:
             os.close(fd)
 
     def _add_file(self, directory: int, name: str, path: str, found: os.stat_result) -> None:
-        info = _member(path, found, _KINDS[stat.S_IFMT(found.st_mode)])
+        info = member(path, found, KINDS[stat.S_IFMT(found.st_mode)])
         first = self._first.setdefault((found.st_dev, found.st_ino), path) if found.st_nlink > 1 else path
         if first != path:
             info.type, info.linkname = tarfile.LNKTYPE, first
@@ -151,14 +151,14 @@ class _Writer:
         fd = os.open(name, _FILE, dir_fd=directory)
         with open(fd, "rb", buffering=0) as file:
             info.size = os.fstat(fd).st_size
-            self._add_member(info, _Exactly(file, info.size))
+            self._add_member(info, Exactly(file, info.size))
 
     def _add_member(self, info: tarfile.TarInfo, file: "Any" = None) -> None:
         self._archive.addfile(info, file)
         self.entries += 1
 
 
-def _member(path: str, found: os.stat_result, kind: bytes) -> tarfile.TarInfo:
+def member(path: str, found: os.stat_result, kind: bytes) -> tarfile.TarInfo:
     """Return a member with a file's attributes; times to the nanosecond, which needs an extended header."""
     info = tarfile.TarInfo(path)
     info.type, info.mode = kind, stat.S_IMODE(found.st_mode)
@@ -173,15 +173,20 @@ def _member(path: str, found: os.stat_result, kind: bytes) -> tarfile.TarInfo:
 
 
 def _add_xattrs(info: tarfile.TarInfo, path: str, *, follows: bool) -> None:
+    info.pax_headers = {**info.pax_headers, **xattr_headers(path, follows=follows)}
+
+
+def xattr_headers(path: str, *, follows: bool) -> dict[str, str]:
+    """Return the extended header of a file's extended attributes, but for the overlay's and this machine's own."""
     headers: dict[str, str] = {}
     for key in os.listxattr(path, follow_symlinks=follows):
         if not os.fsencode(key).startswith((*OVERLAY_XATTRS, *_HOST_XATTRS)):
             value = os.getxattr(path, key, follow_symlinks=follows)
             headers[f"SCHILY.xattr.{key}"] = value.decode("utf-8", "surrogateescape")
-    info.pax_headers = {**info.pax_headers, **dict(sorted(headers.items()))}
+    return dict(sorted(headers.items()))
 
 
-class _Exactly:
+class Exactly:
     """A file of which exactly so many bytes are read, whatever a running container does to it meanwhile."""
 
     def __init__(self, file: "IO[bytes]", size: int) -> None:
@@ -189,6 +194,7 @@ class _Exactly:
         self._left = size
 
     def read(self, size: int = -1) -> bytes:
+        """Return the next bytes; zeros where the file has become shorter."""
         size = min(self._left, size if size >= 0 else self._left)
         content = self._file.read(size)
         self._left -= size

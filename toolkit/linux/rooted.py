@@ -44,7 +44,7 @@ _OPEN_NAMES = {
         "O_CLOEXEC",
     )
 }
-_SYMLINK_LIMIT = 40  # as the kernel's MAXSYMLINKS
+SYMLINK_LIMIT = 40  # as the kernel's MAXSYMLINKS
 
 
 class _OpenHow(ctypes.Structure):
@@ -180,7 +180,7 @@ def _make_way(root_fd: int, path: str, mode: int, *, has_file: bool = False) -> 
             real.append(name)
             continue
         links += 1
-        if links > _SYMLINK_LIMIT:
+        if links > SYMLINK_LIMIT:
             raise SyscallError(f"openat2({root_fd}, {quoted(path)})", errno.ELOOP, hint="its symlinks go in a circle")
         if target.startswith("/"):
             real.clear()

@@ -46,15 +46,17 @@ class MountOverlay(NamedTuple):
 
     lower: tuple[str, ...]
     upper: str
+    """Empty: nothing can be written."""
     work: str
     options: tuple[str, ...]
     target: str
 
     def data(self) -> str:
         """Return the mount options as mount(2) takes them."""
-        lower = ":".join(_escaped(path) for path in self.lower)
-        fixed = (f"lowerdir={lower}", f"upperdir={_escaped(self.upper)}", f"workdir={_escaped(self.work)}")
-        return ",".join(fixed + self.options)
+        fixed = ["lowerdir=" + ":".join(_escaped(path) for path in self.lower)]
+        if self.upper:
+            fixed += [f"upperdir={_escaped(self.upper)}", f"workdir={_escaped(self.work)}"]
+        return ",".join((*fixed, *self.options))
 
     def _fits(self) -> bool:
         return len(os.fsencode(self.data())) < _MAX_DATA_BYTES
@@ -63,7 +65,7 @@ class MountOverlay(NamedTuple):
         """Return the same options one by one, which has no limit on their sum; a flag has no value."""
         lower = [("lowerdir+", path) for path in self.lower]
         more = [(key, value) for key, _sign, value in (option.partition("=") for option in self.options)]
-        return [*lower, ("upperdir", self.upper), ("workdir", self.work), *more]
+        return [*lower, *([("upperdir", self.upper), ("workdir", self.work)] if self.upper else []), *more]
 
     def calls(self) -> tuple[str, ...]:
         if self._fits():
