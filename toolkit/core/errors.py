@@ -28,6 +28,10 @@ empty.  A user sees that line and the exit code; a traceback is a bug.
 import errno as _errno
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class EngineError(Exception):
     """Something the engine was asked to do did not happen.
@@ -41,8 +45,13 @@ class EngineError(Exception):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
+        self._message = message
         self.hint = hint
+
+    @property
+    def message(self) -> str:
+        """What happened, without the cure."""
+        return self._message
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
@@ -76,17 +85,37 @@ class SyscallError(EngineError, OSError):
     """The kernel refused a call.
 
     Args:
-        call: the call as strace prints it, without its result.
+        call: the call as strace prints it, without its result, or what returns that: many a refusal is expected, and
+            nobody reads its text.
         number: the errno.
         hint: the cure.
     """
 
-    def __init__(self, call: str, number: int, *, hint: str = "") -> None:
-        self.call = call
-        name = _errno.errorcode.get(number, str(number))
-        EngineError.__init__(self, f"{call} = -1 {name} ({os.strerror(number)})", hint=hint)
+    def __init__(self, call: "str | Callable[[], str]", number: int, *, hint: str = "") -> None:
+        EngineError.__init__(self, "", hint=hint)
+        self._call = call
         self.errno = number
-        self.strerror = os.strerror(number)
+
+    @property
+    def call(self) -> str:
+        """The call as strace prints it."""
+        return self._call if isinstance(self._call, str) else self._call()
+
+    @property
+    def message(self) -> str:
+        """The call, and what came of it."""
+        name = _errno.errorcode.get(self._number, str(self._number))
+        return f"{self.call} = -1 {name} ({self.strerror})"
+
+    @property
+    def strerror(self) -> str:  # type: ignore[override] # OSError's is an attribute, set when it is made
+        """The errno in words."""
+        return os.strerror(self._number)
+
+    @property
+    def _number(self) -> int:
+        assert self.errno is not None
+        return self.errno
 
     def __reduce__(self) -> "tuple[object, ...]":
         """Pickle as the arguments it was made of: OSError would pass on its own."""

@@ -37,6 +37,7 @@ class Container:
         """Wrap a stored container; use `engine.containers` to find one."""
         self._engine = engine
         self._doc = doc
+        self._parsed: tuple[dict[str, Any], ContainerOptions] | None = None
         self.id = ident
         self.name = name
         self.warnings: tuple[str, ...] = ()
@@ -64,8 +65,11 @@ class Container:
 
     @property
     def options(self) -> ContainerOptions:
-        """What it was asked to be."""
-        return options_of(self._doc["options"])
+        """What it was asked to be; who changes it stores another dict, never in this one."""
+        stored = self._doc["options"]
+        if self._parsed is None or self._parsed[0] is not stored:
+            self._parsed = (stored, options_of(stored))
+        return self._parsed[1]
 
     @property
     def image(self) -> str:
@@ -166,7 +170,7 @@ class Container:
         if not attach:
             session.close()
             return None
-        attachment = Attachment(session, self._ended)
+        attachment = Attachment(session, self._left)
         attachment.events = events
         return attachment
 
@@ -262,6 +266,13 @@ class Container:
         if session is None:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
         return Attachment(session, self._ended)
+
+    def _left(self, code: int) -> None:
+        """As `_ended`, for whoever has started it and stayed: the monitor leaves the removal to us."""
+        if code >= 0 and self._doc["options"]["auto_remove"]:
+            self._engine.recovery.remove_ended(self.id, self.cgroups)
+        else:
+            self._ended(code)
 
     def _ended(self, _code: int) -> None:
         if self._doc["options"]["auto_remove"]:

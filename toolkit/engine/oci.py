@@ -246,7 +246,7 @@ def _mounts(options: "ContainerOptions", place: Place) -> list[Mount]:
     ]
     made += _shared_memory(options, place)
     for source, destination in place.files:
-        made.append({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rprivate"]})
+        made.append({"destination": destination, "type": "bind", "source": source, "options": ["rbind"]})
     if options.timezone:
         source = "/etc/localtime" if options.timezone == "local" else f"{ZONES}/{options.timezone}"
         made.append({"destination": "/etc/localtime", "type": "bind", "source": source, "options": ["bind", "ro"]})

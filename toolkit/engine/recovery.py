@@ -63,6 +63,23 @@ class Recovery:
         finally:
             os.close(fd)
 
+    def remove_ended(self, ident: str, cgroups: "Cgroups") -> None:
+        """Remove a container of --rm that its monitor leaves to us, while that one removes its groups.
+
+        Its record goes last: as long as there is one, the next command can do all this.
+        """
+        self._throw_away(ident)
+        run_dir = self._paths.run_dir(ident)
+        fd = claim(run_dir, wait=True)
+        if fd < 0:
+            return  # somebody else has finished it
+        try:
+            cgroups.destroy(ident)
+            self._state.delete("container", ident)
+            remove_run_dir(run_dir)
+        finally:
+            os.close(fd)
+
     def undo(self, ident: str, *, forget: bool = False) -> None:
         """Take away what a start has made that its killed monitor cannot tell of, as if it had not been tried.
 
@@ -175,6 +192,9 @@ class Recovery:
     def remove(self, ident: str) -> None:
         """Forget a container, then delete its files; the caller holds the lock, so that this is ended if it is cut."""
         self._state.delete("container", ident)
+        self._throw_away(ident)
+
+    def _throw_away(self, ident: str) -> None:
         trash = f"{self._paths.trash}/{ident}"
         try:
             os.rename(self._paths.container(ident), trash)

@@ -205,12 +205,13 @@ def _link_target(root_fd: int, path: str) -> str | None:
 def _make_one(root_fd: int, parent: str, name: str, mode: int) -> None:
     parent_fd = open_in_root(root_fd, parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        _mkdirat(parent_fd, name, mode)
+        make_directory(parent_fd, name, mode)
     finally:
         os.close(parent_fd)
 
 
-def _mkdirat(directory_fd: int, name: str, mode: int) -> None:
+def make_directory(directory_fd: int, name: str, mode: int = 0o755) -> None:
+    """Make a directory in an open one; one that is there is fine."""
     try:
         with span("file.mkdir", lambda: f"mkdirat({directory_fd}, {quoted(name)}, 0{mode:o})"):
             os.mkdir(name, mode, dir_fd=directory_fd)

@@ -157,29 +157,41 @@ def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int) -> None:
 
 
 def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None) -> None:
-    """Record how the container ended, clear up after it, tell those who are attached.
-
-    A container of --rm whose asker is still there is left to it: it removes
-    all at once, and is warm.  Should it be killed before, the next command does.
-    """
+    """Record how the container ended, clear up after it, tell those who are attached."""
     request = Request.decode(handed.request)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     oom_killed = remains.was_oom_killed(request)
     how = ExitRecord(code if code >= 0 else 128 - code, oom_killed, handed.started_at, clock.now())
+    goodbye = frames.control({"event": "exited"} | how._asdict())
+    if request.successor and _is_left_to(asker, relay, goodbye):
+        relay.close_log()
+        remains.remove_cgroups(request)
+        return
     remains.record(request, how)
     relay.close_log()
     again = restart.after(request, how)
     if again is not None and restart.announce(request, how, again):
         _restart(relay, request, how, again, handed.lock_fd)
         return
-    if not (request.successor and relay.is_attached(asker)):
-        remains.remove_cgroups(request)
-        remains.leave_run_dir(request)
+    remains.remove_cgroups(request)
+    remains.leave_run_dir(request)
     if handed.lock_fd >= 0:
         os.close(handed.lock_fd)  # all is done: what is left of a --rm container is for whoever takes the lock
-    relay.say_goodbye(frames.control({"event": "exited"} | how._asdict()))
-    if request.successor and not relay.is_attached(asker):
+    relay.say_goodbye(goodbye)
+    if request.successor:
         os.execv(request.successor[0], request.successor)  # noqa: S606 - the engine's own command
+
+
+def _is_left_to(asker: Peer | None, relay: Relay, goodbye: bytes) -> bool:
+    """Tell whether the one who started a --rm container is still there, and has been told: the rest is for it.
+
+    It removes the files, how it ended included, while we remove its groups;
+    the lock goes with our process.  Should one of us be killed before, the next
+    command does it.
+    """
+    if relay.is_attached(asker):
+        relay.say_goodbye(goodbye)
+    return relay.is_attached(asker)
 
 
 def _restart(relay: Relay, request: Request, how: ExitRecord, policy: Policy, lock_fd: int) -> None:

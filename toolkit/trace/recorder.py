@@ -137,7 +137,7 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
                 )
             )
         if failed is not None and not isinstance(exc, SyscallError):
-            raise SyscallError(self.text(), failed, hint=self.hints.get(failed, "")) from exc
+            raise SyscallError(self.call, failed, hint=self.hints.get(failed, "")) from exc
 
 
 Span = span

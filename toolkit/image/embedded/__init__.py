@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 REFERENCE = "lab"
 RECIPE_LABEL = "toolkit.lab.recipe"
-VERSION = "1"
+VERSION = "2"
 """Of what goes in and how; it must rise with every change of what comes out."""
 
 

@@ -110,6 +110,8 @@ def _add_etc(tree: Tree, host: Host, shell: str) -> None:
     tree.file("/etc/group", _GROUPS)
     tree.file("/etc/shadow", _SHADOW, 0o600)
     tree.file("/etc/nsswitch.conf", _NSSWITCH)
+    for name in ("hostname", "resolv.conf"):
+        tree.file(f"/etc/{name}", "")  # an engine mounts its own over these
     tree.file("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n")
     tree.file("/etc/shells", f"/bin/sh\n{shell}\n")
     tree.file("/etc/ld.so.conf", "/usr/local/lib\n")

@@ -217,14 +217,12 @@ def _cgroup_mounts(entry: "spec.Mount", cgroup: "Cgroup") -> "Iterator[Step]":
     if not cgroup.mounts:
         return
     if cgroup.mounts[0][0]:
-        flags = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
-        yield steps.MountFilesystem(base, "tmpfs", "tmpfs", flags, "mode=755,size=64k")
-    purpose = _PURPOSES["/sys/fs/cgroup"]
-    for name, fstype, data in cgroup.mounts:
-        where = f"{base}/{name}" if name else base
-        yield steps.MountFilesystem(where, fstype, "cgroup", options.flags, data, purpose=purpose)
-    if cgroup.mounts[0][0] and options.flags & mount.MS_RDONLY:
-        yield steps.ReadonlyPath(base)
+        trees = tuple((name, data) for name, _fstype, data in cgroup.mounts)
+        yield steps.MountCgroups(base, trees, options.flags)
+        return
+    for _name, fstype, data in cgroup.mounts:
+        purpose = _PURPOSES["/sys/fs/cgroup"]
+        yield steps.MountFilesystem(base, fstype, "cgroup", options.flags, data, purpose=purpose)
 
 
 def _devices(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":

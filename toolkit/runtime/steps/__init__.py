@@ -2,7 +2,7 @@
 
 from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, decode, encode
 from toolkit.runtime.steps.borrow import BorrowMount
-from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices
+from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices, MountCgroups
 from toolkit.runtime.steps.devices import BindDevices, LinkDevices, MakeDevices
 from toolkit.runtime.steps.identity import (
     ChangeDirectory,
@@ -86,6 +86,7 @@ __all__ = [
     "MakeWorkingDirectory",
     "MapMount",
     "MaskPath",
+    "MountCgroups",
     "MountFilesystem",
     "MountOverlay",
     "MoveRoot",

@@ -1,11 +1,13 @@
 """Steps that put a limit on what the container may use."""
 
+import os
 from binascii import a2b_base64
 from typing import NamedTuple
 
-from toolkit.linux import bpf
+from toolkit.linux import bpf, mount, rooted
 from toolkit.linux.cgroup import files
 from toolkit.linux.flags import quoted
+from toolkit.linux.mountpoint import by_fd
 from toolkit.runtime.steps.base import INIT, step
 
 TYPE_CHECKING = False
@@ -71,3 +73,49 @@ class JoinCgroup(NamedTuple):
     def apply(self, context: "Context") -> None:
         for path in self.files:
             files.write(path, "0", area="cgroup.join")
+
+
+@step(
+    INIT,
+    "rootfs",
+    why="The container's own cgroups, so that programs can read their limits; on v1 each controller has a tree.",
+    see="cgroups(7), cgroup_namespaces(7)",
+)
+class MountCgroups(NamedTuple):
+    """Show the container its groups in the trees of cgroup v1, below one directory in memory."""
+
+    destination: str
+    trees: tuple[tuple[str, str], ...]
+    """Of each the name of its directory and the controllers, as mount data."""
+    flags: int
+
+    def calls(self) -> tuple[str, ...]:
+        where = self.destination
+        made = [mount.mount_text("tmpfs", where, "tmpfs", _ABOVE, _ABOVE_DATA)]
+        for name, controllers in self.trees:
+            made.append(f"mkdirat(DIRECTORY, {quoted(name)}, 0755)")
+            made.append(mount.mount_text("cgroup", f"{where}/{name}", "cgroup", self.flags, controllers))
+        if self.flags & mount.MS_RDONLY:
+            made.append(mount.mount_text(None, where, None, _SHUT, None))
+        return tuple(made)
+
+    def apply(self, context: "Context") -> None:
+        target = rooted.make_directories(context.root_fd, self.destination)
+        try:
+            mount.mount("tmpfs", by_fd(target), "tmpfs", _ABOVE, _ABOVE_DATA)
+        finally:
+            os.close(target)
+        above = rooted.open_in_root(context.root_fd, self.destination, os.O_PATH | os.O_DIRECTORY)
+        try:
+            for name, controllers in self.trees:  # nobody else has this directory yet: the way there cannot be bent
+                rooted.make_directory(above, name)
+                mount.mount("cgroup", f"{by_fd(above)}/{name}", "cgroup", self.flags, controllers)
+            if self.flags & mount.MS_RDONLY:
+                mount.mount(None, by_fd(above), None, _SHUT)
+        finally:
+            os.close(above)
+
+
+_ABOVE = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
+_ABOVE_DATA = "mode=755,size=64k"
+_SHUT = mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY | _ABOVE

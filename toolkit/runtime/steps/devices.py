@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from itertools import groupby
 from typing import NamedTuple
 
 from toolkit.core.errors import InvalidError
@@ -15,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.runtime.context import Context
 
+_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 _KIND_NAMES = {"c": "S_IFCHR", "u": "S_IFCHR", "b": "S_IFBLK", "p": "S_IFIFO"}
 
 
@@ -39,24 +41,25 @@ class MakeDevices(NamedTuple):
     def apply(self, context: "Context") -> None:
         mask = process.umask(0)
         try:
-            for path, kind, major, minor, mode, uid, gid in self.devices:
-                self.make_one(context.root_fd, path, kind, major, minor, mode, uid, gid)
+            for parent, devices in groupby(self.devices, lambda device: device[0].rpartition("/")[0]):
+                directory = rooted.make_directories(context.root_fd, parent)
+                try:
+                    for device in devices:
+                        _make_device(directory, *device)
+                finally:
+                    os.close(directory)
         finally:
             process.umask(mask)
 
-    @staticmethod
-    def make_one(root_fd: int, path: str, kind: str, major: int, minor: int, mode: int, uid: int, gid: int) -> None:
-        parent, _, name = path.rpartition("/")
-        bits = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}.get(kind)
-        if bits is None:
-            raise InvalidError(f"device {path} has the unknown type '{kind}'", hint="c, b, u or p")
-        directory = rooted.make_directories(root_fd, parent)
-        try:
-            file.mknod(name, bits | mode, major, minor, directory)
-            if uid or gid:
-                file.chown(name, uid, gid, directory)
-        finally:
-            os.close(directory)
+
+def _make_device(directory: int, path: str, kind: str, major: int, minor: int, mode: int, uid: int, gid: int) -> None:
+    bits = _KINDS.get(kind)
+    if bits is None:
+        raise InvalidError(f"device {path} has the unknown type '{kind}'", hint="c, b, u or p")
+    name = path.rpartition("/")[2]
+    file.mknod(name, bits | mode, major, minor, directory)
+    if uid or gid:
+        file.chown(name, uid, gid, directory)
 
 
 @step(
