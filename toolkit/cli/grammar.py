@@ -87,6 +87,8 @@ ENTRIES = (
     Entry("prune", ("system prune",), "Remove unused data"),
     Entry("step", ("step run",), "Make and run a container one step at a time"),
     Entry("registry", ("registry serve",), "Serve a registry from a directory"),
+    Entry("vm", ("vm run",), "Run a command in a virtual machine with this machine's files"),
+    Entry("vm", ("vm status",), "Show what a virtual machine needs here, and the cure for what is missing"),
 )
 
 GROUPS = {
@@ -95,6 +97,7 @@ GROUPS = {
     "registry": "Serve images to others",
     "step": "Walk through what the engine does",
     "system": "Manage the engine",
+    "vm": "Run commands under another kernel",
 }
 
 GLOBAL_FLAGS = (

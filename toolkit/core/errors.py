@@ -12,6 +12,8 @@
     │   ├── AbortedError            whoever watched it being made gave it up
     │   ├── CommandNotFoundError    exit code 127
     │   └── CommandNotExecutableError   exit code 126
+    ├── GuestError                  a virtual machine did not come up, or did not stay
+    │   └── GuestTimeoutError       exit code 124
     ├── RegistryError               a registry answered, but not with what was asked
     │   ├── UnreachableError        no answer at all
     │   └── UnauthorizedError       wrong or missing credentials
@@ -144,6 +146,16 @@ class CommandNotExecutableError(StartError):
     """The command exists in the container, but cannot be executed."""
 
     exit_code = 126
+
+
+class GuestError(EngineError):
+    """A virtual machine did not come up, or ended before the command in it."""
+
+
+class GuestTimeoutError(GuestError):
+    """The command in a virtual machine took longer than it may."""
+
+    exit_code = 124
 
 
 class RegistryError(EngineError):
