@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.support import needs, session
+from tests.support import guest, needs, session
 from tests.support.attacker import lab_root, target
 from tests.support.engines import busybox_tree, engine, template_root
+from tests.support.guest import pytest_collection_modifyitems, pytest_runtestloop
 from tests.support.needs import pytest_runtest_setup
 from tests.support.registries import start_registry
 from tests.support.session import engine_root, pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
@@ -15,8 +16,10 @@ __all__ = [
     "engine_root",
     "lab_root",
     "pytest_addoption",
+    "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_setup",
+    "pytest_runtestloop",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "start_registry",
@@ -27,6 +30,7 @@ __all__ = [
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Configure both plugins."""
+    """Configure all plugins."""
     needs.pytest_configure(config)
+    guest.pytest_configure(config)
     session.pytest_configure(config)

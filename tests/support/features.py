@@ -15,11 +15,12 @@ import tempfile
 from collections.abc import Callable
 
 from tests.support.child import ChildError, in_child
-from toolkit.core.errors import SyscallError
+from toolkit.core.errors import SyscallError, UnsupportedError
 from toolkit.linux import namespace as ns
 from toolkit.linux.bpf import load_device_program
-from toolkit.linux.cgroup import devices
+from toolkit.linux.cgroup import detect, devices
 from toolkit.linux.mount import MS_PRIVATE, MS_REC, mount
+from toolkit.vm import kernel, parts
 
 PROGRAMS = {
     "bash": "bash",
@@ -42,6 +43,20 @@ PROGRAMS = {
     "umoci": "umoci",
 }
 """Features that are programs: the feature and the name of its executable."""
+
+
+IN_GUEST = "TOOLKIT_IN_GUEST"
+"""Set in the environment of the tests in the guest (tests/support/guest.py)."""
+GUEST_HAS = frozenset(
+    (
+        *(f"cgroup2:{name}" for name in ("any", "cpu", "cpuset", "hugetlb", "io", "memory", "pids")),
+        "bpf",
+        "guest-disks",
+        "root",
+        "v2",
+    )
+)
+"""What the guest has that a host may lack."""
 
 
 class UnknownFeatureError(Exception):
@@ -201,8 +216,33 @@ def _cgroup_either(controller: str) -> str:
     return "" if not first or not second else f"{first}; {second}"
 
 
+def _v2() -> str:
+    """Say whether all limits are in v2, as on hosts with systemd of today."""
+    kind = detect().kind
+    return "" if kind == "v2" else f"the cgroups of this host are {kind}"
+
+
+def _guest() -> str:
+    """Say what lacks for a virtual machine."""
+    if _root():
+        return "not root"
+    try:
+        parts.require()
+    except UnsupportedError as exc:
+        return str(exc)
+    has_kernel = kernel.find(kernel.cache_directory()) is not None or shutil.which("apt-get")
+    return "" if has_kernel else "no kernel for a guest, and no apt to fetch one"
+
+
+def _guest_disks() -> str:
+    """Say whether there are the two empty disks that the tests' guest has, which may be written to."""
+    return "" if os.environ.get(IN_GUEST) else "not in the guest"
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "bpf": _bpf,
+    "guest": _guest,
+    "guest-disks": _guest_disks,
     "ia32": _ia32,
     "libseccomp": _libseccomp,
     "loop": _loop,
@@ -211,6 +251,7 @@ _PROBES: dict[str, Callable[[], str]] = {
     "seccomp": _seccomp,
     "tmpfs": lambda: _tried(_mount_tmpfs, ns.CLONE_NEWNS),
     "userns": lambda: _tried(_nothing, ns.CLONE_NEWUSER),
+    "v2": _v2,
     "userns-overlay": lambda: _tried(_mount_overlay, ns.CLONE_NEWUSER | ns.CLONE_NEWNS),
 }
 _FAMILIES: dict[str, Callable[[str], str]] = {

@@ -28,7 +28,7 @@ def argv(program: str, export: Export, fd: int) -> tuple[str, ...]:
     """
     cache = "always" if export.is_read_only else "auto"
     if program.endswith(_IN_C):
-        options = f"source={_escaped(export.directory)},cache={cache},sandbox=chroot,no_posix_lock,xattr"
+        options = f"source={_escaped(export.directory)},cache={cache},sandbox=chroot,no_posix_lock,xattr,log_level=warn"
         return (program, f"--fd={fd}", "-o", options, "--thread-pool-size=0")
     common = (f"--shared-dir={export.directory}", f"--cache={cache}", "--xattr", "--sandbox=chroot")
     return (program, f"--fd={fd}", *common)

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from toolkit.core.errors import GuestError, InvalidError, NotFoundError, PrivilegeError
+from toolkit.core.errors import GuestError, GuestTimeoutError, InvalidError, NotFoundError, PrivilegeError
 from toolkit.vm import accelerator, export, initramfs, keeper, kernel, machine, parts
 from toolkit.vm.carry import Carrier, Lines, Streams
 
@@ -90,6 +90,8 @@ def run(wishes: Wishes, streams: Streams, say: "Callable[[str], None]" = lambda 
         carrier = Carrier(lines, streams, timeout_s=wishes.timeout_s, has_terminal=wishes.tty)
         try:
             return carrier.run()
+        except GuestTimeoutError:
+            raise
         except GuestError as exc:
             complaints.seek(0)
             said = complaints.read().decode(errors="replace").strip().splitlines()

@@ -22,11 +22,11 @@ read -r seconds _ </proc/uptime
 echo "up $seconds" >&9
 
 if [ -n "$TTY" ]; then
+    exec 8<>/dev/hvc0 # a terminal that nobody has open forgets its size
     while read -r rows columns; do stty -F /dev/hvc0 rows "$rows" cols "$columns"; done <&9 >/dev/null 2>&1 &
     pumps=
-    resizer=$!
     [ -z "$SIZE" ] || stty -F /dev/hvc0 $SIZE
-    setsid -c env -i /bin/sh "$here/run.sh" </dev/hvc0 >/dev/hvc0 2>&1 9<&- &
+    setsid -c env -i /bin/sh "$here/run.sh" <&8 >&8 2>&8 8<&- 9<&- &
     command=$!
 else
     mkfifo "$here/out" "$here/err" "$here/in"
@@ -34,10 +34,8 @@ else
     pumps=$!
     cat <"$here/err" >"$(port err)" 9<&- &
     pumps="$pumps $!"
-    resizer=
     if [ -n "$STDIN" ]; then
         cat <"$(port in)" >"$here/in" 9<&- &
-        feeder=$!
         setsid env -i /bin/sh "$here/run.sh" <"$here/in" >"$here/out" 2>"$here/err" 9<&- &
     else
         setsid env -i /bin/sh "$here/run.sh" </dev/null >"$here/out" 2>"$here/err" 9<&- &
