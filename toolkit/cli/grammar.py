@@ -82,6 +82,7 @@ ENTRIES = (
     Entry(
         "lifecycle", ("wait", "container wait"), "Block until one or more containers stop, then print their exit codes"
     ),
+    Entry("oci", ("oci",), "Be an OCI runtime, for podman, containerd and all who drive runc"),
     Entry("prune", ("container prune",), "Remove all stopped containers"),
     Entry("prune", ("image prune",), "Remove unused images"),
     Entry("prune", ("system prune",), "Remove unused data"),

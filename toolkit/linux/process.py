@@ -9,6 +9,10 @@ from toolkit.linux.flags import quoted
 from toolkit.linux.libc import c_char_p, c_int, c_size_t, c_ulong, function, syscall
 from toolkit.trace import span
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 _prctl = function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _sethostname = function("sethostname", c_char_p, c_size_t)
 _setdomainname = function("setdomainname", c_char_p, c_size_t)
@@ -16,6 +20,7 @@ _setdomainname = function("setdomainname", c_char_p, c_size_t)
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
+PR_SET_CHILD_SUBREAPER = 36
 CLOSE_RANGE_CLOEXEC = 0x4
 
 RLIMITS = {
@@ -104,6 +109,16 @@ def set_name(name: str) -> None:
         _prctl(PR_SET_NAME, ctypes.cast(buffer, ctypes.c_void_p).value or 0, 0, 0, 0)
 
 
+def set_child_subreaper(value: int) -> None:
+    """Say whether orphans among this process's descendants become its children.
+
+    See Also:
+        PR_SET_CHILD_SUBREAPER(2const)
+    """
+    with span("process.prctl", f"prctl(PR_SET_CHILD_SUBREAPER, {value})"):
+        _prctl(PR_SET_CHILD_SUBREAPER, value, 0, 0, 0)
+
+
 def set_dumpable(value: int) -> None:
     """Say whether others of this user may trace this process and read its /proc files."""
     name = "SUID_DUMP_USER" if value else "SUID_DUMP_DISABLE"
@@ -189,6 +204,18 @@ def close_on_exec_from(first_fd: int) -> None:
                     _set_cloexec(int(name))
 
 
+def close_all_but(kept: "Collection[int]") -> None:
+    """Close every descriptor that is not in `kept`: whatever the caller of this program left open among them."""
+    fds = [int(name) for name in os.listdir("/proc/self/fd")]
+    for fd in fds:
+        if fd not in kept:
+            try:
+                os.close(fd)
+            except OSError as exc:
+                if exc.errno != errno.EBADF:  # the descriptor of the listing itself
+                    raise
+
+
 def _set_cloexec(fd: int) -> None:
     try:
         os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library's own signature
@@ -227,6 +254,19 @@ def pidfd_open(pid: int) -> int:
     """
     with span("pidfd.open", f"pidfd_open({pid}, 0)", {errno.ESRCH: "the process is gone"}) as here:
         return here.returns(os.pidfd_open(pid))
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """Return a copy of a descriptor of another process, close-on-exec.
+
+    Raises:
+        SyscallError: EBADF if it has no such descriptor, EPERM if it may not be traced by us.
+
+    See Also:
+        pidfd_getfd(2), Linux 5.6
+    """
+    with span("pidfd.getfd", f"pidfd_getfd({pidfd}, {fd}, 0)") as here:
+        return here.returns(syscall("pidfd_getfd", pidfd, fd, 0))
 
 
 def pidfd_send_signal(pidfd: int, number: int) -> None:

@@ -130,3 +130,9 @@ def parse_options(options: list[str]) -> MountOptions:
 def propagation_flags(name: str) -> int:
     """Return the flags of a propagation such as "rslave"; recursive and slave where it is empty."""
     return _PROPAGATION.get(name or "rslave", m.MS_SLAVE | m.MS_REC)
+
+
+def names() -> list[str]:
+    """Return every option that is understood here; others go to the file system itself."""
+    tables = (_SET, _CLEAR, _PROPAGATION, _RECURSIVE_SET, _RECURSIVE_CLEAR)
+    return sorted({name for table in tables for name in table} | {MAPPED, MAPPED_WITH_ALL_BELOW, COPIED_UP})

@@ -51,7 +51,7 @@ class Creation(NamedTuple):
     start_fifo: str
     """Where init waits for the word to start; empty: it does not wait (an exec)."""
     state: str = ""
-    """The state that hooks get, as JSON, but for the pid."""
+    """The state that hooks get, as JSON, but for status and pid."""
     kept_fds: int = 0
     """How many descriptors, from 3 on, the program inherits."""
     has_keyring: bool = True

@@ -48,6 +48,7 @@ def become(
     if limits:
         yield steps.SetRlimits(tuple((limit["type"], limit["soft"], limit["hard"]) for limit in limits))
     yield steps.ChangeDirectory(process.get("cwd") or "/", may_make_directory)
+    yield from _labels(process)
     load = [steps.LoadSeccomp(*seccomp)] if seccomp is not None else []
     must_load_late = process.get("noNewPrivileges", False)
     if not must_load_late:
@@ -95,7 +96,17 @@ def hooks(config: "spec.Config", kinds: tuple[str, ...], creation: "Creation") -
         programs = tuple((hook.path, hook.args, hook.env, hook.timeout_s) for hook in found)
         if programs:
             where = IN_CONTAINER if kind in _IN_CONTAINER else IN_RUNTIME
-            yield steps.RunHooks(kind, where, programs, creation.state)
+            status = "created" if kind == "startContainer" else "creating"
+            yield steps.RunHooks(kind, where, programs, creation.state, status)
+
+
+def _labels(process: "spec.Process") -> "Iterator[Step]":
+    """Yield what the security modules of the kernel are told about the program."""
+    profile, label = process.get("apparmorProfile", ""), process.get("selinuxLabel", "")
+    if profile:
+        yield steps.SetSecurityLabel("/proc/self/attr/apparmor/exec", f"exec {profile}")
+    if label:
+        yield steps.SetSecurityLabel("/proc/self/attr/exec", label)
 
 
 def _schedule(config: "spec.Config") -> "Iterator[Step]":
@@ -153,19 +164,20 @@ def exec_plan(
 def _exec_steps(
     process: "spec.Process", target: "ExecTarget", seccomp: "Filter | None", creation: "Creation | None"
 ) -> "Iterator[Step]":
-    affinity = process.get("execCPUAffinity", {})
+    affinity: spec.Affinity = process.get("execCPUAffinity", {})
     yield steps.OpenTarget(target.pid, target.start_time)
     if "user" in target.namespaces and not process.get("terminal"):
         yield steps.GiveStdio(*target.root)
     if "pid" in target.namespaces:
         yield steps.EnterPidNamespace()
     yield steps.NewProcess(0)
-    if affinity.get("initial"):
-        yield steps.SetAffinity(parse_cpus(affinity["initial"]))
+    initial, final = affinity.get("initial", ""), affinity.get("final", "")
+    if initial:
+        yield steps.SetAffinity(parse_cpus(initial))
     if target.cgroup_join_files:
         yield steps.JoinCgroup(target.cgroup_join_files)
-    if affinity.get("final"):
-        yield steps.SetAffinity(parse_cpus(affinity["final"]))
+    if final:
+        yield steps.SetAffinity(parse_cpus(final))
     if (score := process.get("oomScoreAdj")) is not None:
         yield steps.SetOomScore(score)
     flags = sum(namespace.KINDS[kind] for kind in target.namespaces if kind != "pid")

@@ -46,7 +46,13 @@ from toolkit.runtime.steps.root import (
     SetPropagation,
 )
 from toolkit.runtime.steps.scheduling import SetAffinity, SetIoPriority, SetPersonality, SetScheduler
-from toolkit.runtime.steps.security import BoundCapabilities, LoadSeccomp, SetCapabilities, SetNoNewPrivileges
+from toolkit.runtime.steps.security import (
+    BoundCapabilities,
+    LoadSeccomp,
+    SetCapabilities,
+    SetNoNewPrivileges,
+    SetSecurityLabel,
+)
 from toolkit.runtime.steps.sysctl import WriteSysctls
 from toolkit.runtime.steps.waiting import AwaitStart, OutliveCreator, RunHooks
 
@@ -111,6 +117,7 @@ __all__ = [
     "SetPropagation",
     "SetRlimits",
     "SetScheduler",
+    "SetSecurityLabel",
     "SetUser",
     "Step",
     "Unshare",

@@ -151,7 +151,7 @@ class GiveStdio(NamedTuple):
         return tuple(f"fchown({name}, {self.uid}, {self.gid})" for name in ("STDIN", "STDOUT", "STDERR"))
 
     def apply(self, context: "Context") -> None:
-        _give_stdio(context.stdio, self.uid, self.gid)
+        _give_stdio(tuple(fd for fd in context.stdio if fd >= 0), self.uid, self.gid)  # a caller's own stay its
 
 
 @step(

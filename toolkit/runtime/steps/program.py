@@ -131,7 +131,7 @@ class FindProgram(NamedTuple):
 
     def apply(self, context: "Context") -> None:
         program = Exec(self.argv, self.env)
-        found = program.candidates(dict(pair.partition("=")[::2] for pair in self.env))
+        found = program.candidates({pair.partition("=")[0]: pair.partition("=")[2] for pair in self.env})
         program.check(found)
         prepare_for_execve(3 + self.kept_fds)
         context.candidates = found

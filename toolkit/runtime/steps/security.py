@@ -3,7 +3,8 @@
 from binascii import a2b_base64
 from typing import NamedTuple
 
-from toolkit.linux import capability
+from toolkit.linux import capability, file
+from toolkit.linux.flags import quoted
 from toolkit.linux.seccomp import apply
 from toolkit.runtime.steps.base import INIT, step
 from toolkit.runtime.steps.waiting import creator_of
@@ -71,6 +72,25 @@ class SetNoNewPrivileges(NamedTuple):
 
     def apply(self, context: "Context") -> None:
         capability.set_no_new_privs()
+
+
+@step(
+    INIT,
+    "security",
+    why="A security module of the kernel's has rules for this program, under a name; they hold from its execve on.",
+    see="runtime-spec config.md apparmorProfile, selinuxLabel; apparmor(7), selinux(8)",
+)
+class SetSecurityLabel(NamedTuple):
+    """Tell AppArmor or SELinux as what the program is to run."""
+
+    path: str
+    label: str
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"write({quoted(self.path)}, {quoted(self.label)})",)
+
+    def apply(self, context: "Context") -> None:
+        file.write_text(self.path, self.label, "security.label")
 
 
 @step(

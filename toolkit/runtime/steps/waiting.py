@@ -36,7 +36,8 @@ class RunHooks(NamedTuple):
     programs: tuple[tuple[str, tuple[str, ...], tuple[str, ...] | None, int], ...]
     """As the fields of `hooks.Hook`."""
     state: str
-    """The container's state as JSON, but for the pid."""
+    """The container's state as JSON, but for its status and pid."""
+    status: str
 
     def calls(self) -> tuple[str, ...]:
         return tuple(
@@ -55,7 +56,7 @@ class RunHooks(NamedTuple):
         Raises:
             StartError: one failed.
         """
-        state = json.loads(self.state) | {"pid": pid}
+        state = json.loads(self.state) | {"status": self.status, "pid": pid}
         hooks.run_all(self.kind, tuple(hooks.Hook(*fields) for fields in self.programs), state)
 
 
