@@ -267,7 +267,7 @@ def test_top_shows_the_hosts_view(shell: Shell, web: str) -> None:
 
 def test_stats_once(shell: Shell, web: str) -> None:
     (row,) = lines_of(shell.out("stats", "--no-stream"))
-    assert re.fullmatch(r"[0-9a-f]{12}   web       \d+\.\d\d% +\S+iB / \S+iB +\d+\.\d\d% +\S+ / \S+ +\d+", row)
+    assert re.fullmatch(r"[0-9a-f]{12}   web       \d+\.\d\d% +\S+iB / \S+iB +\d+\.\d\d% +0B / 0B +\S+ / \S+ +\d+", row)
     assert shell.out("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "web").startswith("web ")
 
 

@@ -34,6 +34,28 @@ def test_object_that_was_stored_comes_back(state: State) -> None:
     assert state.find_name("container", "web") == state.get("container", "aa11")
 
 
+def test_name_is_changed_and_nothing_else(state: State) -> None:
+    state.insert("container", "aa11", {"a": 1}, "web")
+    state.insert("container", "bb22", {}, "other")
+    state.rename("container", "aa11", "new")
+    assert state.get("container", "aa11") == ("aa11", "new", {"a": 1})
+    with pytest.raises(ConflictError, match="'other' is already in use"):
+        state.rename("container", "aa11", "other")
+    with pytest.raises(NotFoundError):
+        state.rename("container", "cc33", "free")
+
+
+def test_document_is_amended_in_one_transaction(state: State) -> None:
+    state.insert("container", "aa11", {"a": 1}, "web")
+    assert state.amend("container", "aa11", lambda doc: {**doc, "b": 2}) == {"a": 1, "b": 2}
+    assert state.get("container", "aa11").doc == {"a": 1, "b": 2}
+    with pytest.raises(ZeroDivisionError):
+        state.amend("container", "aa11", lambda doc: {"a": 1 // 0, **doc})
+    assert state.get("container", "aa11").doc == {"a": 1, "b": 2}
+    with pytest.raises(NotFoundError):
+        state.amend("container", "cc33", dict)
+
+
 def test_taken_id_and_taken_name_conflict(state: State) -> None:
     state.insert("container", "aa11", {}, "web")
     with pytest.raises(ConflictError, match="'web' is already in use"):

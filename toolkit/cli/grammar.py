@@ -67,6 +67,8 @@ ENTRIES = (
     Entry("lifecycle", ("restart", "container restart"), "Restart one or more containers"),
     Entry("resume", ("system resume",), "Start the containers that ought to run, after a reboot"),
     Entry("lifecycle", ("unpause", "container unpause"), "Unpause all processes within one or more containers"),
+    Entry("top", ("port", "container port"), "List port mappings or a specific mapping for the container"),
+    Entry("amend", ("rename", "container rename"), "Rename a container"),
     Entry("lifecycle", ("rm", "container rm", "container remove"), "Remove one or more containers"),
     Entry("images", ("rmi", "image rm", "image remove"), "Remove one or more images"),
     Entry(
@@ -75,10 +77,11 @@ ENTRIES = (
         "Save one or more images to a tar archive (streamed to STDOUT by default)",
     ),
     Entry("attach", ("start", "container start"), "Start one or more stopped containers"),
-    Entry("watch", ("stats", "container stats"), "Display container(s) resource usage statistics"),
+    Entry("stats", ("stats", "container stats"), "Display a live stream of container(s) resource usage statistics"),
     Entry("lifecycle", ("stop", "container stop"), "Stop one or more running containers"),
     Entry("images", ("tag", "image tag"), "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
-    Entry("watch", ("top", "container top"), "Display the running processes of a container"),
+    Entry("top", ("top", "container top"), "Display the running processes of a container"),
+    Entry("amend", ("update", "container update"), "Update configuration of one or more containers"),
     Entry(
         "lifecycle", ("wait", "container wait"), "Block until one or more containers stop, then print their exit codes"
     ),

@@ -27,13 +27,13 @@ def clean(text: str, keep: str = "") -> str:
     return "".join(char if char in keep else escape(char) for char in text)
 
 
-def align(lines: "Sequence[Sequence[str]]") -> str:
-    """Lay cells out in columns as docker's tabwriter does: at least 10 wide, 3 apart, the last one as it is."""
+def align(lines: "Sequence[Sequence[str]]", least: int = _MIN_WIDTH) -> str:
+    """Lay cells out in columns as docker's tabwriter does: at least so wide, 3 apart, the last one as it is."""
     if not lines:
         return ""
     columns = max(map(len, lines))
     widths = [
-        max([_MIN_WIDTH, *(len(cells[column]) + _GAP for cells in lines if len(cells) > column + 1)])
+        max([least, *(len(cells[column]) + _GAP for cells in lines if len(cells) > column + 1)])
         for column in range(columns)
     ]
     return "".join(

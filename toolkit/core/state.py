@@ -20,7 +20,7 @@ from toolkit.core.errors import ConflictError, IntegrityError, NotFoundError, Pr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Document = dict[str, Any]
 
@@ -96,6 +96,36 @@ class State:
             )
         except sqlite3.IntegrityError as exc:
             raise ConflictError(f"{kind} name '{name}' is already in use") from exc
+
+    def rename(self, kind: str, ident: str, name: str) -> None:
+        """Give an object another name.
+
+        Raises:
+            ConflictError: the name is taken.
+            NotFoundError: there is no such object.
+        """
+        try:
+            changed = self._execute("update object set name=? where kind=? and id=?", name, kind, ident).rowcount
+        except sqlite3.IntegrityError as exc:
+            raise ConflictError(f"{kind} name '{name}' is already in use") from exc
+        if not changed:
+            raise NotFoundError(f"no such {kind}: {ident}")
+
+    def amend(self, kind: str, ident: str, change: "Callable[[Document], Document]") -> Document:
+        """Replace an object's document by what `change` makes of it; nobody else changes it meanwhile.
+
+        Raises:
+            NotFoundError: there is no such object.
+        """
+        self._execute("begin immediate")
+        try:
+            doc = change(self.get(kind, ident).doc)
+            self._execute("update object set doc=? where kind=? and id=?", json.dumps(doc), kind, ident)
+        except BaseException:
+            self._execute("rollback")
+            raise
+        self._execute("commit")
+        return doc
 
     def delete(self, kind: str, ident: str) -> bool:
         """Forget an object; tell whether it existed."""

@@ -393,6 +393,25 @@ class Container:
 
         ending.remove(self, force=force)
 
+    def rename(self, name: str) -> None:
+        """Give it another name; see `Containers.rename`."""
+        self._engine.containers.rename(self, name)
+
+    def update(self, **changes: Any) -> tuple[str, ...]:
+        """Change limits or the restart policy, of one that runs too; return docker's warnings.
+
+        Args:
+            changes: fields of ContainerOptions; see `update.FIELDS`.
+
+        Raises:
+            InvalidError: values that mean nothing, or contradict each other or what it has.
+            ConflictError: the kernel does not take them at this moment.
+        """
+        from toolkit.engine import update
+
+        self._doc, warnings = update.update(self, changes)
+        return warnings
+
     # Looking and acting inside
 
     def logs(

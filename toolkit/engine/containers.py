@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from toolkit.core import clock, ids
-from toolkit.core.errors import ConflictError, NotFoundError
+from toolkit.core.errors import ConflictError, InvalidError, NotFoundError
 from toolkit.engine.argv import command
 from toolkit.engine.container import Container
 from toolkit.engine.names import check_name, random_name
@@ -91,6 +91,24 @@ class Containers:
         """Return the container that has exactly this name, or None."""
         row = self._engine.state.find_name(KIND, name.removeprefix("/"))
         return None if row is None else Container.from_row(self._engine, row)
+
+    def rename(self, container: Container, name: str) -> None:
+        """Give a container another name; its hostname stays as it is.
+
+        Raises:
+            InvalidError: the name means nothing, or is the one that it has.
+            ConflictError: the name is taken.
+        """
+        new = check_name(name)
+        if new == container.name:
+            raise InvalidError("Renaming a container with the same name as its current name", hint="choose another")
+        self._refuse_taken(new)
+        try:
+            self._engine.state.rename(KIND, container.id, new)
+        except ConflictError:
+            self._refuse_taken(new)
+            raise  # whoever had taken it meanwhile is gone again
+        container.name = new
 
     def get(self, reference: str) -> Container:
         """Find a container by its full id, its name or a prefix of its id that is unique.

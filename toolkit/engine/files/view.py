@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import NamedTuple, cast
 
 from toolkit.core.errors import ConflictError
-from toolkit.engine.container import RUNNING
 from toolkit.engine.files.ids import IdMap, read_map
 from toolkit.linux import file, mount, namespace, process, rooted
 from toolkit.runtime import steps
@@ -55,10 +54,10 @@ def opened(
         ConflictError: somebody else starts or removes it at this moment, or it has just ended.
     """
     status = container.read_status()
-    if status.state == RUNNING and has_mounts:
+    if status.is_alive and has_mounts:
         with _running(container, status.pid) as view:
             yield view
-    elif status.state == RUNNING or not writes:
+    elif status.is_alive or not writes:
         with _laid_together(engine, container, writes=False, has_mounts=has_mounts) as view:
             yield view
     else:
