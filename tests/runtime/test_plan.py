@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.engines import BUSYBOX, collect
 from toolkit.core.errors import InvalidError
@@ -11,7 +13,7 @@ from toolkit.engine.options import ContainerOptions, Ulimit
 from toolkit.linux.mount import MS_PRIVATE, MS_REC, MS_SHARED
 from toolkit.linux.namespace import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS
 from toolkit.runtime import steps
-from toolkit.runtime.plan import Cgroup, ExecTarget, Filter, OverlayRoot, exec_plan, plan
+from toolkit.runtime.plan import Cgroup, ExecTarget, Filter, OverlayRoot, begins_in_reserve, exec_plan, plan
 from toolkit.runtime.steps import base
 
 _OVERLAY = OverlayRoot(("/l2", "/l1"), "/up", "/work", (), "/mnt")
@@ -249,3 +251,27 @@ def test_step_makes_the_calls_that_it_names(engine: Engine, options: dict[str, A
             assert set(done) == set(wanted)  # not those that this machine had dropped already
             continue
         assert done == wanted, f"step {index}: {step}"
+
+
+# What is known before there is a plan
+
+_TYPES = ("mount", "pid", "network", "ipc", "uts", "cgroup", "user", "time")
+
+
+@given(
+    new=st.sets(st.sampled_from(_TYPES)),
+    joined=st.sets(st.sampled_from(_TYPES[2:6])),
+    mapped=st.booleans(),
+)
+def test_whether_a_plan_begins_in_the_reserve_is_known_before(new: set[str], joined: set[str], mapped: bool) -> None:  # noqa: FBT001 - drawn
+    config = _config()
+    config["linux"] |= {
+        "namespaces": [{"type": kind} for kind in sorted(new - joined)]
+        + [{"type": kind, "path": f"/proc/1/ns/{kind}"} for kind in sorted(joined)],
+        "uidMappings": [{"containerID": 0, "hostID": 100000, "size": 10}],
+        "gidMappings": [{"containerID": 0, "hostID": 100000, "size": 10}],
+    }
+    if mapped and "mount" in new:
+        config["mounts"] = [{"destination": "/data", "type": "bind", "source": "/srv", "options": ["rbind", "idmap"]}]
+    made = plan(config)
+    assert begins_in_reserve(config) == (made[: len(steps.RESERVE_STEPS)] == steps.RESERVE_STEPS)

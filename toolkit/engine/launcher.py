@@ -94,19 +94,20 @@ class Launcher:
         gated: bool,
         console_size: tuple[int, int] | None,
     ) -> Session:
-        """Plan, ask for a monitor, and prepare the disk while it gets ready; then have the plan carried out."""
+        """Ask for a monitor, plan and prepare the disk while it gets ready; then have the plan carried out."""
         self._engine.containers.get(container.id)  # it may have been removed while we waited
         root = self._root_filesystem(container, volatile=container.options.auto_remove)
         config = self._config(container, root, console_size)
-        plan = self._plan(container, config, root, gated=gated)
         _make_directory(self._engine.paths.container(container.id))
-        _unlink(self._engine.paths.exit_file(container.id))
         request = self._request(container, attach=attach, trace=trace, gated=gated)
-        session = self.zygote.begin(request, plan, lock_fd)
+        request = request._replace(uses_reserve=not gated and planner.begins_in_reserve(config))
+        session = self.zygote.begin(request, lock_fd)
         try:
+            plan = self._plan(container, config, root, gated=gated)
             overlay.prepare(root)
             container.cgroups.prepare(container.id, oci.resources(container.options))
             self._write_files(container, config)
+            _unlink(self._engine.paths.exit_file(container.id))
         except BaseException:
             session.close()
             raise
@@ -256,7 +257,7 @@ class Launcher:
         seccomp = self._engine.seccomp_filter(self._exec_security(container, options), process)
         request = Request(id=container.id, tty=options.tty, stdin=options.open_stdin, stdin_once=True, foreground=True)
         plan = planner.exec_plan(process, target, seccomp=seccomp)
-        session = self.zygote.begin(request, plan)
+        session = self.zygote.begin(request)
         session.carry_out(plan)
         return session
 

@@ -123,22 +123,20 @@ class Zygote:
         self._name = f"zygote-{_fingerprint()}.sock"
         self._launched_pid = 0
 
-    def begin(self, request: "Request", plan: "tuple[Step, ...]", lock_fd: int = -1) -> Session:
+    def begin(self, request: "Request", lock_fd: int = -1) -> Session:
         """Have a monitor get ready for `request`; return the connection to it at once.
 
-        It begins when it is told to (`Session.carry_out`): whoever asks may prepare more meanwhile.
+        It begins when it is given the plan (`Session.carry_out`): whoever asks may prepare more meanwhile.
 
         Args:
             request: what to look after.
-            plan: how it will be made.
             lock_fd: the locked run directory, whose lock the monitor inherits.
 
         Raises:
             StartError: no zygote can be started.
         """
         sock = self._connect()
-        uses_reserve = not request.gated and _is_for_reserve(plan)
-        message = frames.frame(frames.REQUEST, request._replace(uses_reserve=uses_reserve).encode())
+        message = frames.frame(frames.REQUEST, request.encode())
         try:
             if lock_fd >= 0:
                 sent = socket.send_fds(sock, [message], [lock_fd])
@@ -241,13 +239,6 @@ class Zygote:
                 raise
         finally:
             os.unlink(f"{self._run_dir}/{aside}")
-
-
-def _is_for_reserve(plan: "tuple[Step, ...]") -> bool:
-    """Tell whether the process that a zygote keeps ready is the one that this plan begins with."""
-    from toolkit.runtime import steps
-
-    return plan[: len(steps.RESERVE_STEPS)] == steps.RESERVE_STEPS
 
 
 def _connect_in(directory: str, name: str) -> socket.socket:

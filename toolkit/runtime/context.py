@@ -63,7 +63,6 @@ class Context:
         "candidates",
         "creator",
         "handed",
-        "home",
         "pid",
         "reports",
         "root_fd",
@@ -92,8 +91,6 @@ class Context:
         """Who makes the container for another to start; None: a monitor starts it."""
         self.candidates: tuple[str, ...] | None = None
         """Paths to try for the program, where they have been found ahead of its execve."""
-        self.home = ""
-        """What HOME is to be, where the program's environment does not say; empty: it is left out."""
         self.target_pidfd = -1
         """For exec: the process whose namespaces are joined."""
 

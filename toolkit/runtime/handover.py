@@ -21,7 +21,7 @@ import struct
 from typing import NamedTuple
 
 from toolkit.core import clock
-from toolkit.linux import lock, procfs
+from toolkit.linux import lock
 from toolkit.runtime import frames, remains
 from toolkit.runtime.context import NO_STDIO
 from toolkit.runtime.meeting import ATTACH_SOCKET, STATUS_FILE
@@ -92,11 +92,16 @@ class Handover(NamedTuple):
         if self.run_dir:
             send(monitor, STATUS, f"{self.run_dir}/{STATUS_FILE}".encode())
 
-    def write_status(self, pid: int) -> None:
+    def write_status(self, pid: int, monitor_pid: int) -> None:
         """Write the status file; the monitor makes it visible when the program runs, as `pid`."""
         if self.run_dir:
-            with open(f"{self.run_dir}/{STATUS_FILE}.new", "w") as file:
-                json.dump({"pid": pid, "monitor": procfs.parent("self"), "started_at": self.started_at}, file)
+            status = {"pid": pid, "monitor": monitor_pid, "started_at": self.started_at}
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            fd = os.open(f"{self.run_dir}/{STATUS_FILE}.new", flags, 0o644)
+            try:
+                os.write(fd, json.dumps(status).encode())
+            finally:
+                os.close(fd)
 
     @classmethod
     def decode(cls, data: bytes, rights: bytes) -> "Handover":

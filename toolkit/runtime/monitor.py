@@ -164,8 +164,8 @@ def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None) -> Non
     how = ExitRecord(code if code >= 0 else 128 - code, oom_killed, handed.started_at, clock.now())
     goodbye = frames.control({"event": "exited"} | how._asdict())
     if request.successor and _is_left_to(asker, relay, goodbye):
-        relay.close_log()
         remains.remove_cgroups(request)
+        os.close(handed.lock_fd)
         return
     remains.record(request, how)
     relay.close_log()
@@ -185,8 +185,8 @@ def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None) -> Non
 def _is_left_to(asker: Peer | None, relay: Relay, goodbye: bytes) -> bool:
     """Tell whether the one who started a --rm container is still there, and has been told: the rest is for it.
 
-    It removes the files, how it ended included, while we remove its groups;
-    the lock goes with our process.  Should one of us be killed before, the next
+    It removes the files, how it ended included, while we remove its groups and
+    let go of the lock.  Should one of us be killed before, the next
     command does it.
     """
     if relay.is_attached(asker):

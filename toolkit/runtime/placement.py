@@ -31,7 +31,6 @@ def place(hierarchy: "Hierarchy", name: str, resources: "Resources", *, real: "H
         device_program=_device_program(hierarchy, name, resources),
         join_files=tuple(f"{directory}/{_join_file(hierarchy, directory)}" for directory in directories),
         mounts=tuple(_mounts(hierarchy, real or hierarchy, name, directories)),
-        sources=tuple(each for each in directories if not _is_v2(hierarchy, each)),
     )
 
 

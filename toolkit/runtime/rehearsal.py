@@ -1,9 +1,10 @@
-"""Going through a worker's and a monitor's life in the zygote, so that those to come need not warm up.
+"""Going through a start before anyone asks for one, where that changes nothing.
 
-The interpreter counts how often each piece of code has run and rewrites it for
-what it meets, and each is a write into a page that a child would else share
-with all the others: 3 us, and 4 KB of a monitor's own.  Code that was rehearsed
-here writes no more.
+After a fork each page that Python writes to (reference counts, and what the
+interpreter learns of the code it runs) must be copied: 3 us, and 4 KB of the
+process's own.  A zygote rehearses what its children will do, so that they find
+pages that need no write; a worker, which waits with time to spare, once more,
+so that whoever asks does not wait for the copies.
 """
 
 import contextlib
@@ -13,20 +14,64 @@ import socket
 from _socket import AF_UNIX, SOCK_SEQPACKET
 from _socket import socketpair as raw_socketpair
 
-from toolkit.runtime import handover, monitor, worker
+from toolkit.core.errors import EngineError
+from toolkit.linux import capability
+from toolkit.runtime import handover, monitor, steps
+from toolkit.runtime.context import Context
 from toolkit.runtime.request import Request
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.trace import Event
+
 _TIMES = 4
-"""Until the interpreter (3.11 to 3.14) has specialised the code it meets."""
+_REQUEST = Request(id="rehearsal", cgroups=("/proc/self/none",), foreground=True).encode()
+_ROOT = "/proc/self"
+"""Takes no new file, and its directories no mount of an unknown kind: there every step is refused."""
+_STEPS = steps.encode(
+    (
+        steps.CreateCgroup(("/proc/self/none",), (("/proc/self/none/pids.max", "10"),)),
+        steps.JoinCgroup(("/proc/self/none/tasks",)),
+        steps.MountOverlay(("/none",), "/none", "/none", (), "/proc/self/none"),
+        steps.MountFilesystem("/fdinfo", "none", "none", 0, ""),
+        steps.MakeDevices((("/fdinfo/none", "c", 1, 3, 0o666, 0, 0),)),
+        steps.LinkDevices((("none", "none"),)),
+        steps.ReadonlyPath("/none"),
+        steps.MaskPath("/none"),
+        steps.WriteSysctls((("none", "0"),)),
+        steps.ConnectStdio(),
+        steps.ChangeDirectory("/"),
+        steps.LoadSeccomp("", 0, 0, ""),
+        steps.BoundCapabilities(capability.ALL),
+        steps.SetUser(0, 0, (), 0o022, keep_capabilities=False),
+        steps.Exec(("none",), ("PATH=/none",)),
+    )
+)
+
+
+class _Nobody:
+    """Reports that nobody reads."""
+
+    def born(self, pid: int) -> None:
+        """Never called."""
+
+    def master(self, fd: int) -> None:
+        """Never called."""
+
+    def executing(self, event: "Event | None") -> None:
+        """Never called."""
+
+    def failed(self, message: "dict[str, object]") -> None:
+        """Never called."""
 
 
 def rehearse() -> None:
-    """Run what workers and monitors run; changes nothing but this process's memory."""
+    """Rehearse workers and monitors, in a zygote."""
     ignored = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else there would be nobody to wait for
     before = _open_fds()
     for _again in range(_TIMES):
-        worker.rehearse()
-        _monitor()
+        rehearse_worker()
+        _rehearse_monitor()
     for fd in _open_fds() - before:  # a monitor leaves its own to the end of its process
         with contextlib.suppress(OSError):  # the descriptor of the listing itself
             os.close(fd)
@@ -37,9 +82,29 @@ def _open_fds() -> set[int]:
     return set(map(int, os.listdir("/proc/self/fd")))
 
 
-def _monitor() -> None:
+def rehearse_worker() -> None:
+    """Make what a monitor needs and throw it away; try steps that must fail."""
+    request = Request.decode(_REQUEST)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    made, stdio = handover.prepare(request, _REQUEST, ours, -1)
+    made.send(theirs)
+    made.announce(theirs, os.getpid())
+    ours.close()
+    theirs.close()
+    for fd in {fd for fd in (*made.fds, *stdio) if fd >= 0 and fd != made.connection_fd}:
+        os.close(fd)
+    context = Context(steps.INIT, _Nobody(), (0, 1, 2))
+    context.root_fd = os.open(_ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for step in steps.decode(_STEPS):
+        steps.about(step)
+        with contextlib.suppress(EngineError):
+            step.apply(context)
+    os.close(context.root_fd)
+
+
+def _rehearse_monitor() -> None:
     """Be the monitor of a process that says one word and ends."""
-    request = Request(id="rehearsal", foreground=True)
+    request = Request(id="rehearsal", foreground=True, oom_file="/proc/self/limits")
     asker, connection = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     channel, of_worker = raw_socketpair(AF_UNIX, SOCK_SEQPACKET)
     made, stdio = handover.prepare(request, request.encode(), connection, -1)

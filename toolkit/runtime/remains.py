@@ -15,6 +15,7 @@ from toolkit.runtime.meeting import ATTACH_SOCKET, CLAIM_FILE, STATUS_FILE, Exit
 from toolkit.runtime.request import Request
 
 _RECORD_BYTES = 8192
+_MAX_COUNTERS = 4096
 _MAX_ERROR = 1000
 """Characters; in JSON each may take six bytes."""
 _CGROUP_REMOVAL_TRIES = 200
@@ -83,13 +84,14 @@ def was_oom_killed(request: Request) -> bool:
     if not request.oom_file:
         return False
     try:
-        with open(request.oom_file) as counters:
-            return any(line.startswith("oom_kill ") and int(line.split()[1]) > 0 for line in counters)
-    except (
-        OSError,
-        ValueError,
-    ):  # ENODEV, EMFILE, ...: how it ended matters more
+        fd = os.open(request.oom_file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _before, found, count = os.read(fd, _MAX_COUNTERS).partition(b"oom_kill ")
+        finally:
+            os.close(fd)
+    except OSError:  # ENODEV, EMFILE, ...: how it ended matters more
         return False
+    return bool(found) and count[:1] != b"0"
 
 
 def remove_cgroups(request: Request) -> None:

@@ -86,7 +86,7 @@ class _Start:
         try:
             made, stdio = handover.prepare(self._request, self._request_bytes, self._connection, self._lock_fd)
             executing = self._start(made, stdio)
-            made.write_status(self._pid)
+            made.write_status(self._pid, os.getppid())
         except (EngineError, OSError) as exc:
             if self._pid:
                 _kill_and_wait(self._pidfd)

@@ -14,11 +14,12 @@ import time
 from typing import NoReturn
 
 from toolkit.core.errors import EngineError, SyscallError
-from toolkit.linux import file, process, procfs, rooted
-from toolkit.linux.namespace import CLONE_NEWNS, CLONE_NEWPID, unshare
+from toolkit.linux import process, procfs
+from toolkit.linux.namespace import CLONE_NEWPID, unshare
 from toolkit.runtime import channel, frames, handover, remains, steps
 from toolkit.runtime.context import NO_STDIO, Context
 from toolkit.runtime.perform import Watcher, be_init
+from toolkit.runtime.rehearsal import rehearse_worker
 from toolkit.runtime.request import Request
 from toolkit.runtime.steps import RESERVE_STEPS
 from toolkit.runtime.steps.namespaces import RESERVE_CALLS
@@ -80,8 +81,9 @@ def work(
         birth_ns: CLOCK_MONOTONIC before the two calls that made this process, and between them.
     """
     born_ns = time.monotonic_ns()
+    pid, monitor_pid = int(os.readlink("/proc/self")), procfs.parent("self")  # as the host sees them
     process.set_parent_death_signal(signal.SIGKILL)
-    rehearse()
+    rehearse_worker()
     reports = ToMonitor(monitor)
     context = Context(steps.INIT, reports, NO_STDIO)
     early, obstacle = _begin_early(context)
@@ -94,10 +96,9 @@ def work(
     if obstacle is not None:
         reports.failed(channel.failure(obstacle, 1))
         os._exit(1)
-    pid = int(os.readlink("/proc/self"))
     try:
         made, context.stdio = handover.prepare(request, content, connection, lock_fd)
-        made.write_status(pid)
+        made.write_status(pid, monitor_pid)
     except OSError as exc:
         reports.failed(channel.failure(remains.explained(exc), -1))
         os._exit(1)
@@ -108,11 +109,13 @@ def work(
             os.close(fd)
     reports.hand_over()
     if request.trace:
-        _record_early(pid, (*birth_ns, born_ns), early)
+        _record_early((pid, monitor_pid), (*birth_ns, born_ns), early)
     plan_frame = frames.read_exactly_one(connection)
     if plan_frame is None:
         os._exit(1)
     plan = steps.decode(plan_frame[1])
+    if plan[: len(RESERVE_STEPS)] != RESERVE_STEPS:
+        raise RuntimeError("a plan for another process")
     be_init(plan, len(RESERVE_STEPS), context, Watcher(connection, is_gated=False))
 
 
@@ -160,10 +163,10 @@ def _begin_early(context: Context) -> tuple[list[Event], EngineError | None]:
     return recorder.events, None
 
 
-def _record_early(pid: int, moments_ns: tuple[int, int, int], early: list[Event]) -> None:
+def _record_early(pids: tuple[int, int], moments_ns: tuple[int, int, int], early: list[Event]) -> None:
     """Begin the record with what was done before anyone asked for it: this process was made, then `early`."""
     before, between, born = moments_ns
-    monitor = procfs.parent("self")
+    pid, monitor = pids
     unshared, fork = RESERVE_CALLS
     calls = ((unshared, 0, before, between), (fork, pid, between, born))
     recorder = Recorder(steps.INIT)
@@ -187,48 +190,3 @@ def _accept(listener: socket.socket, zygote_lives: int) -> socket.socket:
             except BlockingIOError:
                 continue  # a newer pair has taken it
         os._exit(0)  # and the monitor with us
-
-
-_EXAMPLE: tuple[steps.Step, ...] = (
-    steps.NewProcess(CLONE_NEWPID),
-    steps.CreateCgroup(("/sys/fs/cgroup/example",), (("/sys/fs/cgroup/example/pids.max", "10"),)),
-    steps.JoinCgroup(("/sys/fs/cgroup/example/cgroup.procs",)),
-    steps.Unshare(CLONE_NEWNS),
-    steps.SetHostname("example"),
-    steps.MountOverlay(("/lower",), "/upper", "/work", (), "/mnt"),
-    steps.MountFilesystem("/proc", "proc", "proc", 0, ""),
-    steps.MakeDevices((("/dev/null", "c", 1, 3, 0o666, 0, 0),)),
-    steps.ReadonlyPath("/proc/sys"),
-    steps.MaskPath("/proc/kcore"),
-    steps.PivotRoot(),
-    steps.BoundCapabilities(0),
-    steps.SetUser(0, 0, (), 0o022, keep_capabilities=False),
-    steps.SetCapabilities(0, 0, 0, 0),
-    steps.Exec(("true",), ("PATH=/bin",)),
-)
-_REHEARSAL = steps.encode(_EXAMPLE)
-_REQUEST = Request(id="example", cgroups=("/sys/fs/cgroup/example",), uses_reserve=True).encode()
-
-
-def rehearse() -> None:
-    """Run the code of a start, as far as that changes nothing.
-
-    After a fork each page that Python writes to costs 3 us; this way most of
-    that is paid before anyone waits: a request and a plan are decoded, a
-    directory opened in a root, a file written, pipes made.
-    """
-    request = Request.decode(_REQUEST)
-    for step in steps.decode(_REHEARSAL):
-        steps.about(step)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    made, stdio = handover.prepare(request, _REQUEST, ours, -1)
-    made.send(theirs)
-    ours.close()
-    theirs.close()
-    for fd in {fd for fd in (*made.fds, *stdio) if fd >= 0 and fd != made.connection_fd}:
-        os.close(fd)
-    root = file.open_file("/", os.O_PATH | os.O_DIRECTORY)
-    os.close(rooted.make_directories(root, "/proc"))
-    file.write_text("/dev/null", "0")
-    file.chdir("/")
-    os.close(root)

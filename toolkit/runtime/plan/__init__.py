@@ -14,7 +14,7 @@ allows it last; the death signal after the last change of user, which clears it.
 """
 
 from toolkit.runtime import steps
-from toolkit.runtime.plan.mounts import root, root_path, root_propagation, rootfs
+from toolkit.runtime.plan.mounts import has_mapped, root, root_path, root_propagation, rootfs
 from toolkit.runtime.plan.namespaces import begin, begin_in_user_namespace, enter, names, namespaces
 from toolkit.runtime.plan.place import NO_CGROUP, Cgroup, Creation, ExecTarget, Filter, OverlayRoot
 from toolkit.runtime.plan.process import become, exec_plan, hooks, stdio
@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from toolkit.runtime import spec
     from toolkit.runtime.steps import Step
 
-__all__ = ["Cgroup", "Creation", "ExecTarget", "Filter", "OverlayRoot", "exec_plan", "plan", "without_reserve"]
+__all__ = [
+    "Cgroup",
+    "Creation",
+    "ExecTarget",
+    "Filter",
+    "OverlayRoot",
+    "begins_in_reserve",
+    "exec_plan",
+    "plan",
+    "without_reserve",
+]
 
 
 def plan(
@@ -50,6 +60,16 @@ def plan(
         InvalidError: the config asks for something that cannot be planned.
     """
     return _with_reserve(tuple(_steps(config, overlay, cgroup, seccomp, creation)))
+
+
+def begins_in_reserve(config: "spec.Config") -> bool:
+    """Tell, before there is a plan, whether it will begin with the process that a zygote keeps ready.
+
+    Whoever knows that can have it get ready while the plan is being made.
+    """
+    wanted = namespaces(config)
+    born = all(wanted.get(kind) == "" for kind in ("pid", "net", "ipc", "uts"))
+    return born and not {"user", "time"} & wanted.keys() and not has_mapped(config)
 
 
 def _with_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
