@@ -109,7 +109,7 @@ def perform(argv: "Sequence[str]", session: Session) -> Outcome:
     except BrokenPipeError:
         raise
     except (EngineError, OSError) as exc:
-        session.complain(f"{PROGRAM}: {_in_words(exc)}")
+        session.complain(_one_line(f"{PROGRAM}: {_in_words(exc)}"))
         return Outcome(getattr(exc, "exit_code", 1), error=exc)
     except KeyboardInterrupt:
         return Outcome(_INTERRUPTED)
@@ -153,7 +153,7 @@ def _act(command: "Command", path: str, parsed: "Parsed", session: Session) -> O
     except BrokenPipeError:
         raise
     except (EngineError, OSError) as exc:
-        session.complain(f"{PROGRAM}: {_in_words(exc)}")
+        session.complain(_one_line(f"{PROGRAM}: {_in_words(exc)}"))
         return Outcome(_exit_code(command, exc), error=exc)
 
 
@@ -169,6 +169,13 @@ def _in_words(exc: Exception) -> str:
     if isinstance(exc, EngineError) or not isinstance(exc, OSError) or not exc.strerror:
         return str(exc) or type(exc).__name__
     return f"{exc.filename}: {exc.strerror.lower()}" if exc.filename else exc.strerror.lower()
+
+
+def _one_line(text: str) -> str:
+    """Escape line ends too: what stands in a line of its own would look like another message of ours."""
+    from toolkit.cli.table import clean
+
+    return clean(text)
 
 
 def _say(session: Session, text: str) -> Outcome:

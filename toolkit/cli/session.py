@@ -89,9 +89,11 @@ class Session:
         self.stdout.write(text + "\n")
 
     def complain(self, text: str) -> None:
-        """Write a line to stderr, after what stdout has so far."""
+        """Write to stderr, after what stdout has so far; words of an image or a registry cannot move the cursor."""
+        from toolkit.cli.table import clean
+
         self.stdout.flush()
-        self.stderr.write(text + "\n")
+        self.stderr.write(clean(text, "\n\t") + "\n")
         self.stderr.flush()
 
     def write(self, stream: int, data: bytes) -> None:

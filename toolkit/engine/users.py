@@ -20,6 +20,9 @@ class Identity(NamedTuple):
 
 
 _MAX_ID = (1 << 32) - 2
+_MAX_DIGITS = 20
+_HOME = 5
+"""The column of the home directory in a line of /etc/passwd."""
 
 
 def resolve(user: str, read: "Callable[[str], str]", group_add: tuple[str, ...] = ()) -> Identity:
@@ -53,11 +56,13 @@ def resolve(user: str, read: "Callable[[str], str]", group_add: tuple[str, ...] 
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
 
 
 def _rows(text: str, columns: int) -> list[list[str]]:
-    rows = [line.strip().split(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    """Return the lines that say something: no more and no less than getpwent(3) sees in a file that may be hostile."""
+    rows = [line.strip().split(":") for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    rows = [row for row in rows if "\0" not in row[-1] + row[min(_HOME, len(row) - 1)]]
     return [row for row in rows if len(row) >= columns and all(map(_is_number, row[2 : 3 if columns == 4 else 4]))]
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from toolkit.core.digest import Digest, parse_digest
 from toolkit.core.errors import InvalidError, NotFoundError, UnsupportedError
+from toolkit.image.container_config import check
 from toolkit.image.platform import Platform, host_platform, normalize, runnable_on
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -192,7 +193,7 @@ def parse_config(content: bytes, manifest: Manifest | None = None) -> ImageConfi
             f"invalid image: the manifest has {len(manifest.layers)} layers"
             f" and the config {len(config.rootfs.diff_ids)}"
         )
-    return config
+    return config if config.config is None else msgspec.structs.replace(config, config=check(config.config))
 
 
 def require_image(manifest: Manifest) -> None:
@@ -246,6 +247,8 @@ def _decode(content: bytes, kind: type[_T], noun: str) -> _T:
         raise InvalidError(f"invalid {noun}: {exc}") from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise InvalidError(f"invalid {noun}: not JSON", hint=str(exc)) from exc
+    except RecursionError as exc:
+        raise InvalidError(f"invalid {noun}: nested too deeply") from exc
 
 
 def _agreed_type(members: dict[str, Any], media_type: str) -> str:

@@ -169,7 +169,7 @@ def _find(top: Level, here: "Sequence[str]", name: str) -> int | str | None:
             return os.readlink(name, dir_fd=fd)
         if stat.S_ISDIR(status.st_mode):
             return -1
-        return _open_regular(name, fd)
+        return _open_regular(name, fd) if stat.S_ISREG(status.st_mode) else None
     except FileNotFoundError:
         return None  # a running container removed it in this moment
     finally:

@@ -103,9 +103,9 @@ def _formatter(template: str) -> "Callable[[list[Document]], str]":
 
 
 def _as_json(documents: list[Document]) -> str:
-    import json
+    from toolkit.cli.template.text import to_json
 
-    return json.dumps(documents, indent=4, ensure_ascii=False) + "\n"
+    return to_json(documents, indent=4) + "\n"
 
 
 def _view(value: Any, name: str) -> Any:

@@ -7,7 +7,7 @@ because they must not evaluate what they do not need.
 
 from typing import Any
 
-from toolkit.cli.template.text import NIL_LIST, NO_VALUE, printf, show
+from toolkit.cli.template.text import NIL_LIST, NO_VALUE, printf, show, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,9 +118,7 @@ def _kind(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
+    return to_json(_plain(value))
 
 
 def _plain(value: Any) -> Any:

@@ -53,6 +53,18 @@ def escape(char: str) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Write a value as JSON for people: what is not printable is escaped, what is stays readable."""
+    import json
+
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
+    if text.replace("\n", "").isprintable():
+        return text
+    # json.dumps itself lets C1 controls (CSI in one byte) and changes of the direction of writing pass.
+    return "".join(char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
 def show(value: Any) -> str:
     """Write a value as fmt.Print does."""
     return "<no value>" if value is None or value is NO_VALUE else _nested(value)
