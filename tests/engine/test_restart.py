@@ -18,7 +18,7 @@ from toolkit.engine.options import ContainerOptions, ExecOptions
 
 pytestmark = pytest.mark.needs("root", "overlay", "busybox")
 
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 _SLOW = "sleep 0.3; exit 3"
 
 

@@ -80,6 +80,7 @@ def follow(
         with attachment:
             connect(session, attachment, wishes)
     except DetachedError:
+        container.note("detach")
         session.complain("read escape sequence")
         return 0
     except TerminatedError as exc:

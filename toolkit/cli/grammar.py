@@ -65,6 +65,7 @@ ENTRIES = (
     Entry("logs", ("logs", "container logs"), "Fetch the logs of a container"),
     Entry("lifecycle", ("pause", "container pause"), "Pause all processes within one or more containers"),
     Entry("lifecycle", ("restart", "container restart"), "Restart one or more containers"),
+    Entry("events", ("events", "system events"), "Get real time events from the engine"),
     Entry("resume", ("system resume",), "Start the containers that ought to run, after a reboot"),
     Entry("lifecycle", ("unpause", "container unpause"), "Unpause all processes within one or more containers"),
     Entry("top", ("port", "container port"), "List port mappings or a specific mapping for the container"),

@@ -23,8 +23,25 @@ def parse_ns(text: str) -> int:
     Raises:
         ValueError: `text` is not a UTC time in RFC 3339.
     """
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    return _seconds(whole) * _NS + int(fraction.ljust(9, "0")[:9] or "0")
+
+
+def _seconds(text: str) -> int:
+    """Read 2026-11-24T14:58:35; what looks like it costs no import (strptime's are 6 ms, and a monitor's memory)."""
+    digits = text.replace("-", "").replace(":", "").replace("T", "")
+    if text[4:17:3] == "--T::" and len(text) == 19 and digits.isdecimal() and digits.isascii() and len(digits) == 14:
+        year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+        hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:])
+        if 1 <= month <= 12 and 1 <= day <= 28 and hour < 24 and minute < 60 and second < 60:
+            return ((_days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
     import calendar
 
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
-    return seconds * _NS + int(fraction.ljust(9, "0")[:9] or "0")
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Count the days from 1970 to a date, with years that begin in March (H. Hinnant, days_from_civil)."""
+    year -= month <= 2
+    month = (month + 9) % 12
+    return year * 365 + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day - 719469

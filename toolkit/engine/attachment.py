@@ -34,7 +34,9 @@ class Attachment:
     ) -> None:
         """Wrap `session`; call `on_exit` with the exit code once it is known; `pid` is an exec's, to `kill` it."""
         self._session = session
-        self._on_exit = on_exit
+        self.on_exit = on_exit
+        self.on_resize: Callable[[int, int], None] | None = None
+        """Called with rows and columns after each `resize`."""
         self._pidfd = _open_process(pid) if pid else -1
         self.exit_code: int | None = None
         self.oom_killed = False
@@ -89,7 +91,10 @@ class Attachment:
 
     def resize(self, rows: int, columns: int, *, wait: bool = True) -> bool:
         """Tell the process's terminal its size in characters.  For `wait` see `write_stdin`."""
-        return self._session.control(op="resize", rows=rows, columns=columns, wait=wait)
+        all_went = self._session.control(op="resize", rows=rows, columns=columns, wait=wait)
+        if self.on_resize is not None:
+            self.on_resize(rows, columns)
+        return all_went
 
     def flush(self) -> bool:
         """Send more of what did not go; tell whether nothing is left.  Poll `fileno` for room (POLLOUT)."""
@@ -129,8 +134,8 @@ class Attachment:
     def _end(self) -> None:
         if self.exit_code is None:
             self.exit_code = DETACHED
-        if self._on_exit is not None:
-            callback, self._on_exit = self._on_exit, None
+        if self.on_exit is not None:
+            callback, self.on_exit = self.on_exit, None
             callback(self.exit_code)
 
 

@@ -1,5 +1,6 @@
 """A container: what can be done with it, and what it is at this moment."""
 
+import functools
 import json
 import os
 import signal
@@ -8,9 +9,11 @@ from typing import Any
 
 from toolkit.core import ids
 from toolkit.core.errors import ConflictError, EngineError, StartError
+from toolkit.engine.events import attributes_of
 from toolkit.engine.options import TUPLES, ContainerOptions, ExecOptions
 from toolkit.engine.signals import signal_number
 from toolkit.engine.status import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, Status, read
+from toolkit.runtime import policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ class Container:
         self._doc = doc
         self._parsed: tuple[dict[str, Any], ContainerOptions] | None = None
         self.id = ident
+        self._started_s = 0.0
         self.name = name
         self.warnings: tuple[str, ...] = ()
         """What was said when it was created: options that this kernel cannot obey and docker discards."""
@@ -121,6 +125,10 @@ class Container:
         record = self.read_status().exit
         return None if record is None else record.code
 
+    def note(self, action: str, **attributes: str) -> None:
+        """Write down as an event what has just happened to it, in docker's words."""
+        self._engine.events.note("container", action, self.id, {**attributes_of(self._doc, self.name), **attributes})
+
     def inspect(self) -> dict[str, Any]:
         """Return everything about it, as Docker's API does."""
         from toolkit.engine import inspect
@@ -159,18 +167,21 @@ class Container:
             CommandNotFoundError, CommandNotExecutableError: as docker's 127 and 126.
             EngineError: anything else that stands in the way; nothing is left of the attempt.
         """
-        from toolkit.engine.attachment import Attachment
-
         status = self.read_status()
         if status.state == PAUSED:
             raise ConflictError("cannot start a paused container, try unpause instead")
         if status.is_up:
             return self.attach() if attach else None
+        if attach:
+            self.note("attach")
         session, events = self._begin_surely(attach=attach, trace=trace, gate=gate, console_size=console_size)
+        self.note("start")
         if not attach:
             session.close()
             return None
-        attachment = Attachment(session, self._left)
+        attachment = self._attached(session)
+        attachment.on_exit = functools.partial(self._left, attachment)
+        self._started_s = time.time()
         attachment.events = events
         return attachment
 
@@ -189,6 +200,7 @@ class Container:
             _await_start(session, None)
         finally:
             session.close()
+        self.note("start")
 
     def _begin_surely(
         self,
@@ -255,7 +267,6 @@ class Container:
         Raises:
             ConflictError: it does not run, or is paused.
         """
-        from toolkit.engine.attachment import Attachment
         from toolkit.runtime import client
 
         status = self.read_status()
@@ -265,14 +276,28 @@ class Container:
         session = client.attach(self.run_dir, output=True, stdin=stdin and self.options.open_stdin)
         if session is None:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
-        return Attachment(session, self._ended)
+        self.note("attach")
+        return self._attached(session)
 
-    def _left(self, code: int) -> None:
-        """As `_ended`, for whoever has started it and stayed: the monitor leaves the removal to us."""
-        if code >= 0 and self._doc["options"]["auto_remove"]:
-            self._engine.recovery.remove_ended(self.id, self.cgroups)
-        else:
+    def _attached(self, session: "client.Session") -> "Attachment":
+        from toolkit.engine.attachment import Attachment
+
+        attachment = Attachment(session, self._ended)
+        attachment.on_resize = lambda rows, columns: self.note("resize", height=str(rows), width=str(columns))
+        return attachment
+
+    def _left(self, attachment: "Attachment", code: int) -> None:
+        """As `_ended`, for whoever has started it and stayed: the monitor leaves the removal to us, and the telling."""
+        if code < 0 or not self._doc["options"]["auto_remove"] or policy.asked(self.directory) == "restart":
             self._ended(code)
+            return
+        self._engine.recovery.remove_ended(self.id, self.cgroups)
+        actor = attributes_of(self._doc, self.name)
+        died = {**actor, "exitCode": str(code), "execDuration": str(int(time.time() - self._started_s))}
+        happened = [("die", died), ("destroy", actor)]
+        if attachment.oom_killed:
+            happened.insert(0, ("oom", actor))
+        self._engine.events.note_all(*(("container", action, self.id, said) for action, said in happened))
 
     def _ended(self, _code: int) -> None:
         if self._doc["options"]["auto_remove"]:
@@ -296,8 +321,6 @@ class Container:
 
     def await_end(self, session: "client.Session | None") -> int:
         """Wait for its end on what `watch` returned; see `wait`."""
-        from toolkit.runtime import policy
-
         pause_s, count = _POLL_S, -1
         while True:
             code = None if session is None else self._wait_on(session)
@@ -395,7 +418,9 @@ class Container:
 
     def rename(self, name: str) -> None:
         """Give it another name; see `Containers.rename`."""
+        old = self.name
         self._engine.containers.rename(self, name)
+        self.note("rename", oldName=f"/{old}")
 
     def update(self, **changes: Any) -> tuple[str, ...]:
         """Change limits or the restart policy, of one that runs too; return docker's warnings.
@@ -410,6 +435,7 @@ class Container:
         from toolkit.engine import update
 
         self._doc, warnings = update.update(self, changes)
+        self.note("update")
         return warnings
 
     # Looking and acting inside
@@ -438,18 +464,27 @@ class Container:
         self._refuse_restarting(status)
         if not status.is_alive:
             raise ConflictError(f"container {self.name} is not running", hint=f"start it: container start {self.name}")
-        session, pid = self._begin_exec(status.pid, options, console_size)
+        exec_id = ids.new_id()
+        self._note_exec(exec_id, options)
+        session, pid = self._begin_exec(status.pid, options, exec_id, console_size)
         return Attachment(session, pid=pid)
 
+    def _note_exec(self, exec_id: str, options: ExecOptions) -> None:
+        attributes = {**attributes_of(self._doc, self.name), "execID": exec_id}
+        command = " ".join(options.command)
+        self._engine.events.note_all(
+            *(("container", f"{deed}: {command}", self.id, attributes) for deed in ("exec_create", "exec_start"))
+        )
+
     def _begin_exec(
-        self, target: int, options: ExecOptions, console_size: tuple[int, int] | None
+        self, target: int, options: ExecOptions, exec_id: str, console_size: tuple[int, int] | None
     ) -> "tuple[client.Session, int]":
         """Have it begun; a zygote that was about to leave when it was asked is no reason to fail, as of a start."""
         from toolkit.runtime import client
 
         pauses_s = iter(_RETRY_PAUSES_S)
         while True:
-            session = self._engine.launcher.exec(self, target, options, console_size=console_size)
+            session = self._engine.launcher.exec(self, target, options, exec_id=exec_id, console_size=console_size)
             try:
                 return session, _await_start(session, None)[1]
             except client.MonitorLostError as lost:

@@ -51,7 +51,8 @@ class Containers:
             command(options, image.config)  # refuses a container that has nothing to run
             made = self._insert(ids.new_id(), name, _document(options, image))
             made.warnings = warnings
-            return made
+        made.note("create")
+        return made
 
     def _possible(self, options: "ContainerOptions") -> "tuple[ContainerOptions, tuple[str, ...]]":
         """Return the options without those that docker discards where the kernel lacks them, and what to say of it."""
@@ -153,6 +154,7 @@ class Containers:
                 continue  # started or removed by somebody else meanwhile
             removed.append(one.id)
             reclaimed_bytes += size
+        self._engine.events.note("container", "prune", "", {"reclaimed": str(reclaimed_bytes)})
         return removed, reclaimed_bytes
 
     def discard(self, container: Container) -> None:

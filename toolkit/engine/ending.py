@@ -43,6 +43,7 @@ def kill(one: "Container", number: int) -> None:
     ask(one, "stop" if is_final or status.state == RESTARTING else "signal")
     if status.state == RESTARTING:
         _call_off(one)
+        one.note("kill", signal=str(int(number)))
         return
     send_signal(one, status.pid, number)
     if is_final and status.state == PAUSED:
@@ -63,6 +64,14 @@ def stop(one: "Container", timeout_s: float | None, signal_name: str, *, word: s
         timeout_s = _STOP_TIMEOUT_S if own_s is None else own_s
     number = signal_number(signal_name or one.configured_stop_signal or "SIGTERM")
     status = one.read_status()
+    if not status.is_up:
+        return status.exit.code if status.exit else 0
+    code = _stop(one, status, number, timeout_s, word)
+    one.note("stop")
+    return code
+
+
+def _stop(one: "Container", status: Status, number: int, timeout_s: float, word: str) -> int:
     code = status.exit.code if status.exit else 0
     while status.is_up:
         ask(one, word)
@@ -115,6 +124,7 @@ def restart(one: "Container", timeout_s: float | None, signal_name: str) -> None
     if status.is_up:
         stop(one, timeout_s, signal_name, word="restart")
     one.start()
+    one.note("restart")
 
 
 def ask(one: "Container", word: str) -> None:
@@ -152,6 +162,7 @@ def send_signal(one: "Container", pid: int, number: int) -> bool:
     try:
         if not is_monitored(one.run_dir):
             return False
+        one.note("kill", signal=str(int(number)))  # its end, which follows, is told by another
         process.pidfd_send_signal(pidfd, number)
     except OSError as exc:
         if exc.errno != errno.ESRCH:
@@ -198,6 +209,7 @@ def pause(one: "Container") -> None:
     try:
         os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         one.cgroups.freeze(one.id)
+        one.note("pause")
     except TimeoutError as exc:
         os.unlink(mark)
         raise ConflictError(f"cannot pause container {one.name}: {exc}", hint="try again, or stop it") from exc
@@ -222,6 +234,7 @@ def _thaw(one: "Container") -> None:
     try:
         one.cgroups.thaw(one.id)
         os.unlink(f"{one.run_dir}/{PAUSED_FILE}")
+        one.note("unpause")
     except OSError as exc:
         if exc.errno not in _GONE:
             raise

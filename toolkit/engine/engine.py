@@ -10,6 +10,7 @@ from functools import cached_property
 from toolkit.core.errors import PrivilegeError
 from toolkit.core.state import State
 from toolkit.engine.containers import Containers
+from toolkit.engine.events import Events
 from toolkit.engine.images import EngineImages
 from toolkit.engine.paths import Paths
 from toolkit.engine.recovery import Recovery
@@ -39,6 +40,7 @@ class Engine:
                 hint="run as root, or set CONTAINER_ROOT to a directory of your own",
             ) from exc
         self.state = State(paths.state)
+        self.events = Events(paths)
         self.images = EngineImages(self)
         self.recovery = Recovery(self)
         self.containers = Containers(self)

@@ -77,13 +77,23 @@ class EngineImages:
         from toolkit.image.reference import parse_reference
         from toolkit.registry.client import pull
 
-        return pull(parse_reference(reference), self.store, progress=progress, **options)
+        wanted = parse_reference(reference)
+        record = pull(wanted, self.store, progress=progress, **options)
+        self._note("pull", wanted.familiar(), wanted.familiar_name, record)
+        return record
+
+    def _note(self, action: str, ident: str, name: str, record: "ImageRecord") -> None:
+        """Write down an event of an image, with its labels, as docker does."""
+        labels: dict[str, str] = record.config.get("Labels") or {}
+        self._engine.events.note("image", action, ident, {**labels, "name": name})
 
     def tag(self, reference: str, new_name: str) -> None:
         """Give an image one more name."""
         from toolkit.image.reference import parse_reference
 
-        self.store.tag(parse_reference(new_name), self.get(reference).id)
+        name, record = parse_reference(new_name), self.get(reference)
+        self.store.tag(name, record.id)
+        self._note("tag", record.id, name.familiar(), record)
 
     def remove(self, reference: str, *, force: bool = False) -> "Sequence[str]":
         """Take a name from an image, and remove the image with its last one, as `docker rmi` does.
@@ -95,7 +105,14 @@ class EngineImages:
             NotFoundError: it is not here.
             ConflictError: containers use it, or it has several names.
         """
-        return self.store.remove(reference, force=force, users=self.users())
+        record = self.store.resolve(reference)
+        lines = self.store.remove(reference, force=force, users=self.users())
+        for line in lines:
+            if line.startswith("Untagged: ") and "@" not in line:
+                self._note("untag", record.id, record.id, record)
+        if any(line.startswith("Deleted: ") for line in lines):
+            self._note("delete", record.id, record.id, record)
+        return lines
 
     def push(self, reference: str, *, progress: "Callable[[Progress], None] | None" = None, **options: Any) -> "Pushed":
         """Upload an image to the registry that its name says; see `toolkit.registry.client.push`.
@@ -107,7 +124,10 @@ class EngineImages:
         from toolkit.image.reference import parse_reference
         from toolkit.registry.client import push
 
-        return push(parse_reference(reference), self.store, progress=progress, **options)
+        wanted = parse_reference(reference)
+        pushed = push(wanted, self.store, progress=progress, **options)
+        self._note("push", wanted.familiar(), wanted.familiar_name, self.store.resolve(reference))
+        return pushed
 
     def inspect(self, reference: str) -> dict[str, Any]:
         """Return what `docker image inspect` shows of an image."""
@@ -119,19 +139,26 @@ class EngineImages:
         """Write images to one file, as `docker save` does; see `toolkit.image.save`."""
         from toolkit.image.save import save
 
-        for reference in references:
-            self.get(reference)  # makes `lab` where it is not here, and names the first that is missing
+        # `get` makes `lab` where it is not here, and names the first that is missing.
+        records = [(reference, self.get(reference)) for reference in references]
         save(self.store, references, file)
+        for reference, record in records:
+            self._note("save", record.id, reference, record)
 
     def load(self, file: "IO[bytes]") -> "Sequence[Loaded]":
         """Bring the images of such a file here; see `toolkit.image.load`."""
         from toolkit.image.load import load
 
-        return load(self.store, file)
+        loaded = load(self.store, file)
+        for image, names in loaded:
+            self._note("load", image.id, names[0] if names else image.id, image)
+        return loaded
 
     def prune(self, *, all_unused: bool = False) -> "Pruned":
         """Remove the images that have no name, or (`all_unused`) all that no container uses."""
-        return self.store.prune(all_unused=all_unused, users=self.users())
+        pruned = self.store.prune(all_unused=all_unused, users=self.users())
+        self._engine.events.note("image", "prune", "", {"reclaimed": str(pruned.reclaimed_bytes)})
+        return pruned
 
     def users(self) -> "Mapping[str, Sequence[ImageUser]]":
         """Return the containers of each image, by the image's id."""

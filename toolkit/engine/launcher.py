@@ -7,7 +7,7 @@ import os
 import socket
 
 from toolkit.core.errors import CommandNotExecutableError, ConflictError, InvalidError, NotFoundError, StorageFullError
-from toolkit.engine import devices, oci, restart, users
+from toolkit.engine import devices, events, oci, restart, users
 from toolkit.linux import namespace, procfs
 from toolkit.runtime import plan as planner
 from toolkit.runtime.client import Session, Zygote
@@ -132,6 +132,8 @@ class Launcher:
             gated=gated,
             foreground=attach,
             successor=self._engine.remover(container.id) if options.auto_remove else (),
+            journal=paths.events,
+            actor=events.attributes_of(container.doc, container.name),
         )
 
     def _root_filesystem(self, container: "Container", *, volatile: bool) -> "RootFilesystem":
@@ -235,7 +237,13 @@ class Launcher:
                 os.close(fd)
 
     def exec(
-        self, container: "Container", pid: int, options: "ExecOptions", *, console_size: tuple[int, int] | None
+        self,
+        container: "Container",
+        pid: int,
+        options: "ExecOptions",
+        *,
+        exec_id: str,
+        console_size: tuple[int, int] | None,
     ) -> Session:
         """Have a monitor run one more command in a running container."""
         start_time = procfs.start_time(pid)
@@ -255,7 +263,15 @@ class Launcher:
         if console_size is not None:
             process["consoleSize"] = {"height": console_size[0], "width": console_size[1]}
         seccomp = self._engine.seccomp_filter(self._exec_security(container, options), process)
-        request = Request(id=container.id, tty=options.tty, stdin=options.open_stdin, stdin_once=True, foreground=True)
+        request = Request(
+            id=container.id,
+            tty=options.tty,
+            stdin=options.open_stdin,
+            stdin_once=True,
+            foreground=True,
+            journal=self._engine.paths.events,
+            actor={**events.attributes_of(container.doc, container.name), "execID": exec_id},
+        )
         plan = planner.exec_plan(process, target, seccomp=seccomp)
         session = self.zygote.begin(request)
         session.carry_out(plan)

@@ -7,6 +7,7 @@ root/                   survives a reboot
   trash/                what is being removed
 run/                    does not
   zygote-*.sock
+  events.log            what happened lately, and events.log.1, what happened before
   rootfs/               the empty directory that every container mounts its root on
   containers/ID/        exists from the start of a container until its end; locked by its monitor
 """
@@ -54,6 +55,11 @@ class Paths(NamedTuple):
     def running(self) -> str:
         """One directory for each container that has been started and not been cleaned up."""
         return f"{self.run}/containers"
+
+    @property
+    def events(self) -> str:
+        """The journal of what happened."""
+        return f"{self.run}/events.log"
 
     def container(self, ident: str) -> str:
         """A container's own files."""

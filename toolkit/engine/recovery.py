@@ -13,6 +13,7 @@ import time
 
 from toolkit.core import clock
 from toolkit.core.errors import ConflictError, NotFoundError
+from toolkit.engine import events
 from toolkit.linux import lock
 from toolkit.runtime import policy
 from toolkit.runtime.meeting import CLAIM_FILE, STATUS_FILE, ExitRecord
@@ -144,12 +145,17 @@ class Recovery:
     def clean(self, ident: str) -> None:
         """Do what a monitor does at the end; the caller holds the lock."""
         self._cgroups(ident).destroy(ident)
-        self._note_loss(ident)
+        is_lost = self._note_loss(ident)
         try:
-            doc = self._state.get("container", ident).doc
+            row = self._state.get("container", ident)
         except NotFoundError:
-            doc = None
-        if doc is None or (doc["options"]["auto_remove"] and policy.asked(self._paths.container(ident)) != "restart"):
+            row = None
+        if row is not None and is_lost:
+            died = {**events.attributes_of(row.doc, row.name or ""), "exitCode": str(_LOST.code)}
+            self._engine.events.note("container", "die", ident, died)
+        if row is None or (
+            row.doc["options"]["auto_remove"] and policy.asked(self._paths.container(ident)) != "restart"
+        ):
             self.remove(ident)
 
     def _cgroups(self, ident: str) -> "Cgroups":
@@ -160,11 +166,11 @@ class Recovery:
             return self._engine.cgroups  # it was being removed, and its groups go before its record does
         return self._engine.cgroups.under(options.get("cgroup_parent", ""))
 
-    def _note_loss(self, ident: str) -> None:
-        """Write the exit record that a killed monitor could not write."""
+    def _note_loss(self, ident: str) -> bool:
+        """Write the exit record that a killed monitor could not write; tell whether there was none."""
         exit_file = self._paths.exit_file(ident)
         if not os.path.isdir(self._paths.container(ident)) or os.path.exists(exit_file):
-            return
+            return False
         now = clock.now()
         try:
             with open(f"{self._paths.run_dir(ident)}/{STATUS_FILE}") as file:
@@ -172,6 +178,7 @@ class Recovery:
         except FileNotFoundError:
             started_at = now  # it was killed before the container ran
         self._note(ident, _LOST._replace(started_at=started_at, finished_at=now))
+        return True
 
     def _note(self, ident: str, record: ExitRecord) -> None:
         exit_file = self._paths.exit_file(ident)
@@ -191,8 +198,15 @@ class Recovery:
 
     def remove(self, ident: str) -> None:
         """Forget a container, then delete its files; the caller holds the lock, so that this is ended if it is cut."""
+        try:
+            row = self._state.get("container", ident)
+        except NotFoundError:
+            row = None  # somebody was killed in the middle of this
         self._state.delete("container", ident)
         self._throw_away(ident)
+        if row is not None:
+            attributes = events.attributes_of(row.doc, row.name or "")
+            self._engine.events.note("container", "destroy", ident, attributes)
 
     def _throw_away(self, ident: str) -> None:
         trash = f"{self._paths.trash}/{ident}"

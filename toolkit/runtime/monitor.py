@@ -175,6 +175,7 @@ def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None) -> Non
         return
     remains.remove_cgroups(request)
     remains.leave_run_dir(request)
+    remains.note_end(request, how)
     if handed.lock_fd >= 0:
         os.close(handed.lock_fd)  # all is done: what is left of a --rm container is for whoever takes the lock
     relay.say_goodbye(goodbye)
@@ -197,6 +198,7 @@ def _is_left_to(asker: Peer | None, relay: Relay, goodbye: bytes) -> bool:
 def _restart(relay: Relay, request: Request, how: ExitRecord, policy: Policy, lock_fd: int) -> None:
     """Tell those who are attached that it has ended; start it again when its time has come."""
     remains.remove_cgroups(request)
+    remains.note_end(request, how)
     relay.say_goodbye(frames.control({"event": "exited"} | how._asdict()))
     relay.dismiss()
     if restart.wait_out(request, policy, relay.listener):

@@ -10,7 +10,7 @@ import time
 from toolkit.core import clock
 from toolkit.core.errors import AbortedError, EngineError, StartError, StorageFullError
 from toolkit.linux.cgroup import members
-from toolkit.runtime import channel, frames
+from toolkit.runtime import channel, frames, journal
 from toolkit.runtime.meeting import ATTACH_SOCKET, CLAIM_FILE, STATUS_FILE, ExitRecord
 from toolkit.runtime.request import Request
 
@@ -77,6 +77,20 @@ def explained(exc: OSError) -> EngineError:
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFullError("no space left for the container's files", hint="free some space and try again")
     return StartError(f"the container cannot be looked after: {exc}", hint="see its files and limits")
+
+
+def note_end(request: Request, how: ExitRecord) -> None:
+    """Write the end into the journal of events."""
+    if request.actor is None:
+        return
+    actor, code = request.actor, str(how.code)
+    if "execID" in actor:
+        journal.append(request.journal, journal.line("container", "exec_die", request.id, {**actor, "exitCode": code}))
+        return
+    ran_s = (clock.parse_ns(how.finished_at) - clock.parse_ns(how.started_at)) // 10**9
+    attributes = {**actor, "exitCode": code, "execDuration": str(ran_s)}
+    first = journal.line("container", "oom", request.id, actor) if how.oom_killed else ""
+    journal.append(request.journal, first + journal.line("container", "die", request.id, attributes))
 
 
 def was_oom_killed(request: Request) -> bool:

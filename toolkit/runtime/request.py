@@ -38,6 +38,11 @@ class Request(NamedTuple):
     successor: tuple[str, ...] = ()
     """A command that the monitor becomes at the end if nobody is attached then (removal of --rm)."""
 
+    journal: str = ""
+    """Where the end is written down as an event; empty: nowhere."""
+    actor: "dict[str, str] | None" = None
+    """What the event says of whose end it is; with execID it is an exec's."""
+
     def encode(self) -> bytes:
         """Return it as it travels: between processes that run the same code, as `steps.encode` says."""
         return marshal.dumps(tuple(self))
