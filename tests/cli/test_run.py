@@ -203,3 +203,15 @@ def test_more_than_all_buffers_goes_through_and_back(shell: Shell) -> None:
     data = bytes(range(256)) * (120_000)
     script = "sleep 0.5; cat"
     assert shell.raw("run", "--rm", "-i", "lab", "sh", "-c", script, stdin=data).stdout == data
+
+
+def test_run_that_is_killed_at_any_moment_leaves_no_container_of_rm(shell: Shell) -> None:
+    for delay_ms in range(20, 220, 10):
+        running = shell.start("run", "--rm", "--name", f"victim-{delay_ms}", "lab", "true")
+        time.sleep(delay_ms / 1000)
+        running.kill()
+        running.wait()
+    deadline_s = time.monotonic() + 10
+    while (left := shell.out("ps", "-a", "--format", "{{.Names}} {{.Status}}")) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert left == ""

@@ -29,8 +29,13 @@ class Containers:
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
 
-    def create(self, options: "ContainerOptions") -> Container:
+    def create(self, options: "ContainerOptions", *, will_start: bool = False) -> Container:
         """Store a new container; nothing of it exists outside the state yet.
+
+        Args:
+            options: what it is to be.
+            will_start: the caller starts it at once.  If this process dies before it has, a container of
+                `auto_remove` is removed by the next command: nobody else knows of it.
 
         Raises:
             NotFoundError: the image is not here, or not for the platform that was asked for.
@@ -49,7 +54,8 @@ class Containers:
             if options.platform:
                 _refuse_other_platform(options, image)
             command(options, image.config)  # refuses a container that has nothing to run
-            made = self._insert(ids.new_id(), name, _document(options, image))
+            is_held = will_start and options.auto_remove
+            made = self._insert(ids.new_id(), name, _document(options, image), is_held=is_held)
             made.warnings = warnings
         made.note("create")
         return made
@@ -62,12 +68,18 @@ class Containers:
             return options, ()
         return discard.discard(options, self._engine.cgroups)
 
-    def _insert(self, ident: str, name: str, doc: dict[str, Any]) -> Container:
-        if name:
-            self._refuse_taken(name)
-            self._engine.state.insert(KIND, ident, doc, name)
-        else:
-            name = self._insert_with_random_name(ident, doc)
+    def _insert(self, ident: str, name: str, doc: dict[str, Any], *, is_held: bool) -> Container:
+        if is_held:
+            self._engine.recovery.hold(ident, name or ident)
+        try:
+            if name:
+                self._refuse_taken(name)
+                self._engine.state.insert(KIND, ident, doc, name)
+            else:
+                name = self._insert_with_random_name(ident, doc)
+        except BaseException:
+            self._engine.recovery.release(ident)
+            raise
         return Container(self._engine, ident, name, doc)
 
     def _refuse_taken(self, name: str) -> None:

@@ -90,6 +90,7 @@ class Engine:
 
     def close(self) -> None:
         """Close the state; containers go on."""
+        self.recovery.close()
         self.state.close()
 
     def shutdown(self) -> None:

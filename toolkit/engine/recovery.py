@@ -38,6 +38,26 @@ class Recovery:
         self._engine = engine
         self._paths: Paths = engine.paths
         self._state: State = engine.state
+        self._held: dict[str, int] = {}
+
+    def hold(self, ident: str, name: str) -> None:
+        """Lock the run directory of a container that is about to be made, until this process takes it to start it.
+
+        If the process dies before that, what it leaves is work left undone: a
+        container of --rm goes, although it never ran.
+        """
+        self._held[ident] = self.take(ident, name)
+
+    def release(self, ident: str) -> None:
+        """Let go of a run directory that was held for a container that came to nothing; take it away."""
+        fd = self._held.pop(ident, -1)
+        if fd >= 0:
+            self.let_go(ident, fd)
+
+    def close(self) -> None:
+        """Let go of all that is held: containers that were made to be started, and were not."""
+        while self._held:
+            os.close(self._held.popitem()[1])
 
     def run(self) -> None:
         """Look at every run directory and at the trash; costs microseconds where all is well."""
@@ -118,6 +138,8 @@ class Recovery:
         Raises:
             ConflictError: somebody else starts, runs or removes it at this moment.
         """
+        if claims and ident in self._held:
+            return self._held.pop(ident)
         run_dir = self._paths.run_dir(ident)
         claim_file = f"{run_dir}/{CLAIM_FILE}"
         deadline = time.monotonic() + _PATIENCE_S

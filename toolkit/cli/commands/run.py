@@ -31,7 +31,7 @@ def run(session: Session, parsed: Parsed) -> Outcome:
         check_terminal(session, stdin=options.open_stdin, tty=options.tty)
     if parsed["dry-run"]:
         return _dry_run(session, parsed, options)
-    container = create_container(session, parsed, options)
+    container = create_container(session, parsed, options, will_start=True)
     if is_detached:
         _start(container)
         session.print(container.id)
@@ -63,7 +63,9 @@ def create(session: Session, parsed: Parsed) -> Outcome:
     return Outcome(value=container)
 
 
-def create_container(session: Session, parsed: Parsed, options: "ContainerOptions") -> "Container":
+def create_container(
+    session: Session, parsed: Parsed, options: "ContainerOptions", *, will_start: bool = False
+) -> "Container":
     """Make a container of what the command line says, with its image brought here first where --pull says so."""
     cidfile = parsed["cidfile"]
     if cidfile and os.path.exists(cidfile):
@@ -71,7 +73,7 @@ def create_container(session: Session, parsed: Parsed, options: "ContainerOption
     _have_image(session, parsed, options)
     if parsed["replace"]:
         _remove_namesake(session, options)
-    container = session.engine.containers.create(options)
+    container = session.engine.containers.create(options, will_start=will_start)
     for warning in container.warnings:
         session.complain(f"WARNING: {warning}")
     if cidfile:

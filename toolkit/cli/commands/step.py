@@ -22,7 +22,7 @@ _GIVEN_UP = 130
 def step_run(session: Session, parsed: Parsed) -> Outcome:
     """Make a container, asking before each step; then stay with it as `run` does."""
     options = container_options(parsed)
-    container = create_container(session, parsed, options)
+    container = create_container(session, parsed, options, will_start=True)
     walk = _Walk(session, container.plan(gated=True))
     size = console_size(session) if options.tty else None
     try:
