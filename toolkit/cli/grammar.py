@@ -62,6 +62,8 @@ ENTRIES = (
     Entry("inspect", ("image inspect",), "Display detailed information on one or more images"),
     Entry("lifecycle", ("kill", "container kill"), "Kill one or more running containers"),
     Entry("archive", ("load", "image load"), "Load images from a tar archive or STDIN"),
+    Entry("login", ("login",), "Authenticate to a registry"),
+    Entry("login", ("logout",), "Log out from a registry"),
     Entry("logs", ("logs", "container logs"), "Fetch the logs of a container"),
     Entry("lifecycle", ("pause", "container pause"), "Pause all processes within one or more containers"),
     Entry("lifecycle", ("restart", "container restart"), "Restart one or more containers"),
@@ -106,6 +108,13 @@ GROUPS = {
 }
 
 GLOBAL_FLAGS = (
+    Flag(
+        "config-file",
+        "",
+        STRING,
+        "The engine's configuration file, as docker's daemon.json",
+        default="/etc/container-toolkit/daemon.json",
+    ),
     Flag(
         "root",
         "",

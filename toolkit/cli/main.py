@@ -124,6 +124,7 @@ def _dispatch(argv: "Sequence[str]", session: Session) -> Outcome:
         return _say(session, grammar.main_help())
     session.root = options["root"] if "root" in options.given else None
     session.run_dir = options["run-dir"] if "run-dir" in options.given else None
+    session.config_file = options["config-file"] if "config-file" in options.given else ""
     words = options.args
     if options["version"]:
         from toolkit import __version__

@@ -66,6 +66,8 @@ class Session:
         """How a front end shows the progress of a transfer, if it has a way of its own."""
         self.root: str | None = None
         self.run_dir: str | None = None
+        self.config_file = ""
+        """The engine's configuration; empty: at its usual place."""
         self._engine: Engine | None = None
         self._decoders: dict[int, Any] = {}
 
@@ -76,6 +78,7 @@ class Session:
             from toolkit.engine import Engine
 
             self._engine = Engine.open(self.root, self.run_dir)
+            self._engine.config_file = self.config_file
         return self._engine
 
     def close(self) -> None:

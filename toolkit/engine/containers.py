@@ -42,8 +42,9 @@ class Containers:
             ConflictError: the name is taken.
             InvalidError: an option that means nothing.
         """
-        from toolkit.engine import validate
+        from toolkit.engine import settings, validate
 
+        options = settings.applied(self._engine.settings, options)
         validate.check(options)
         options, warnings = self._possible(options)
         name = check_name(options.name) if options.name else ""

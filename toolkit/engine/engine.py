@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from toolkit.engine.cgroups import Cgroups
     from toolkit.engine.launcher import Launcher
     from toolkit.engine.options import ContainerOptions
+    from toolkit.engine.settings import Settings
     from toolkit.runtime.plan import Filter
     from toolkit.runtime.spec import Process
 
@@ -32,6 +33,8 @@ class Engine:
     def __init__(self, paths: Paths) -> None:
         """Open the engine at `paths`, making its directories; use `Engine.open`."""
         self.paths = paths
+        self.config_file = ""
+        """Where the configuration lies; empty: at its usual place."""
         try:
             paths.create()
         except PermissionError as exc:
@@ -73,6 +76,17 @@ class Engine:
         from toolkit.engine.cgroups import Cgroups
 
         return Cgroups()
+
+    @property
+    def settings(self) -> "Settings":
+        """What the configuration file says at this moment.
+
+        Raises:
+            InvalidError: it means nothing.
+        """
+        from toolkit.engine import settings
+
+        return settings.read(self.config_file or settings.DEFAULT_FILE)
 
     @cached_property
     def capabilities(self) -> int:

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from toolkit.engine.engine import Engine
     from toolkit.image.images import ImageRecord, Images
     from toolkit.image.load import Loaded
+    from toolkit.image.reference import Reference
     from toolkit.image.removal import ImageUser, Pruned
     from toolkit.registry.progress import Progress
     from toolkit.registry.push import Pushed
 
+HUB = "docker.io"
 LAB = "lab"
 """The image that is made from this machine's own programs when it is first asked for."""
 
@@ -78,6 +80,7 @@ class EngineImages:
         from toolkit.registry.client import pull
 
         wanted = parse_reference(reference)
+        options = self._configured(wanted, options, has_mirrors=True)
         record = pull(wanted, self.store, progress=progress, **options)
         self._note("pull", wanted.familiar(), wanted.familiar_name, record)
         return record
@@ -86,6 +89,24 @@ class EngineImages:
         """Write down an event of an image, with its labels, as docker does."""
         labels: dict[str, str] = record.config.get("Labels") or {}
         self._engine.events.note("image", action, ident, {**labels, "name": name})
+
+    def tags(self, reference: str, **options: Any) -> "Sequence[str]":
+        """Return the tags of a repository, as its registry lists them; see `toolkit.registry.client.tags`."""
+        from toolkit.image.reference import parse_reference
+        from toolkit.registry.client import tags
+
+        wanted = parse_reference(reference)
+        return tags(wanted, **self._configured(wanted, options))
+
+    def _configured(
+        self, reference: "Reference", options: dict[str, Any], *, has_mirrors: bool = False
+    ) -> dict[str, Any]:
+        """Return the options of a transfer with what the configuration file says of the registry."""
+        settings = self._engine.settings
+        found = {**options, "insecure": (*options.get("insecure", ()), *settings.insecure_registries)}
+        if has_mirrors and not found.get("mirrors") and reference.registry == HUB:
+            found["mirrors"] = settings.registry_mirrors
+        return found
 
     def tag(self, reference: str, new_name: str) -> None:
         """Give an image one more name."""
@@ -125,7 +146,7 @@ class EngineImages:
         from toolkit.registry.client import push
 
         wanted = parse_reference(reference)
-        pushed = push(wanted, self.store, progress=progress, **options)
+        pushed = push(wanted, self.store, progress=progress, **self._configured(wanted, options))
         self._note("push", wanted.familiar(), wanted.familiar_name, self.store.resolve(reference))
         return pushed
 

@@ -79,6 +79,7 @@ class CellSession(Session):
             from toolkit.engine import Engine
 
             _engines[key] = Engine.open(*key)
+        _engines[key].config_file = self.config_file
         return _engines[key]
 
     def close(self) -> None:

@@ -79,6 +79,53 @@ def pull(
         return _finish(reference, record, found.digest, report, is_new=before != record.id)
 
 
+def tags(
+    reference: "Reference",
+    *,
+    credentials: "Credentials | str | None" = None,
+    insecure: "Collection[str]" = (),
+    patience: Patience | None = None,
+) -> "list[str]":
+    """Return all tags of a repository, in the order of its registry.
+
+    Args:
+        reference: its tag or digest does not matter.
+        credentials: as for `pull`.
+        insecure: as for `pull`.
+        patience: as for `pull`.
+
+    Raises:
+        NotFoundError, UnauthorizedError, UnreachableError, RegistryError: as for `pull`.
+    """
+    with closing(Transport()) as transport:
+        return _sources(reference, transport, credentials, (), insecure, patience)[-1].list_tags()
+
+
+def check_login(
+    registry: str, credentials: Credentials, *, insecure: "Collection[str]" = (), patience: Patience | None = None
+) -> None:
+    """Find out whether a registry takes the credentials.
+
+    Args:
+        registry: a host with an optional port; "docker.io" is Docker Hub.
+        credentials: whose.
+        insecure: as for `pull`.
+        patience: as for `pull`.
+
+    Raises:
+        UnauthorizedError: it does not.
+        UnreachableError: it does not answer.
+        RegistryError: its answer makes no sense.
+    """
+    with closing(Transport()) as transport:
+        session = Registry(find_endpoint(registry, insecure), transport, credentials, patience)
+        access = Access(registry, "login", ())
+        response = session.request("GET", session.base_url(), access)
+        if response.status != 200:
+            raise session.refusal(response, access)
+        response.finish()
+
+
 def push(
     reference: "Reference",
     images: "Images",

@@ -18,7 +18,7 @@ from toolkit.core.errors import InvalidError, UnauthorizedError
 HUB = "docker.io"
 _HUB_KEY = "https://index.docker.io/v1/"
 _NO_USER = "<token>"
-_HELPER_TIMEOUT_S = 60
+HELPER_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +46,52 @@ def parse_credentials(text: str) -> Credentials:
     return Credentials(username, password)
 
 
-def find_credentials(registry: str, config_path: str | None = None) -> Credentials | None:
+def find_credentials(registry: str, path: str | None = None) -> Credentials | None:
     """Return what `docker login` stored for `registry`, or None.
 
     Args:
         registry: a host with an optional port; "docker.io" is Docker Hub.
-        config_path: docker's configuration; default $DOCKER_CONFIG/config.json,
+        path: docker's configuration; default $DOCKER_CONFIG/config.json,
             then ~/.docker/config.json.
 
     Raises:
         InvalidError: the file is not JSON, or an entry is malformed.
         UnauthorizedError: the credential helper it names cannot be run.
     """
-    path = config_path or _default_path()
-    config = _read(path)
-    key = _HUB_KEY if registry == HUB else registry
-    helpers = config.get("credHelpers") or {}
-    helper = helpers.get(registry) or helpers.get(key) or config.get("credsStore")
+    path = path or config_path()
+    config = read_config(path)
+    key = key_of(registry)
+    helper = helper_of(config, registry)
     if helper:
-        found = _ask_helper(str(helper), key, path)
+        found = _ask_helper(helper, key, path)
         if found is not None:
             return found
     return _from_auths(config.get("auths") or {}, registry, key, path)
 
 
-def _default_path() -> str:
+def key_of(registry: str) -> str:
+    """Return what docker's configuration calls a registry."""
+    return _HUB_KEY if registry == HUB else registry
+
+
+def helper_of(config: "dict[str, Any]", registry: str) -> str:
+    """Return the credential helper that keeps the credentials of a registry, "" for none."""
+    helpers = config.get("credHelpers") or {}
+    return str(helpers.get(registry) or helpers.get(key_of(registry)) or config.get("credsStore") or "")
+
+
+def config_path() -> str:
+    """Return where docker's configuration of this user lies."""
     directory = os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
     return os.path.join(directory, "config.json")
 
 
-def _read(path: str) -> dict[str, Any]:
+def read_config(path: str) -> dict[str, Any]:
+    """Return docker's configuration; empty where there is none.
+
+    Raises:
+        InvalidError: it is no JSON object.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             config: object = json.load(file)
@@ -126,7 +142,7 @@ def _ask_helper(helper: str, key: str, path: str) -> Credentials | None:
     program = f"docker-credential-{helper}"
     try:
         done = subprocess.run(
-            [program, "get"], input=key.encode(), capture_output=True, check=False, timeout=_HELPER_TIMEOUT_S
+            [program, "get"], input=key.encode(), capture_output=True, check=False, timeout=HELPER_TIMEOUT_S
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise UnauthorizedError(

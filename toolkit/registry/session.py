@@ -107,6 +107,14 @@ class Registry:
         prefix = f"{self.endpoint.prefix}/" if self.endpoint.prefix else ""
         return f"{self._find_base()}/v2/{prefix}{repository}/{tail}"
 
+    def base_url(self) -> str:
+        """Return the URL that says whether this is a registry, and whether it lets us in.
+
+        Raises:
+            UnreachableError: no scheme works.
+        """
+        return f"{self._find_base()}/v2/"
+
     def request(
         self,
         method: str,

@@ -6,8 +6,10 @@ connection breaks goes on from the byte where it stopped.
 """
 
 import hashlib
+import json
 import re
 from typing import NamedTuple
+from urllib.parse import urljoin
 
 from toolkit.core.digest import Digest, digest_of, parse_digest, split_digest
 from toolkit.core.errors import DigestMismatchError, IntegrityError, InvalidError, NotFoundError, RegistryError
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 _ACCEPT = {"Accept": ", ".join(ACCEPT)}
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)")
+_NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
+_MAX_PAGES = 1000
+_MAX_TAGS_BYTES = 4 << 20
 _STEP_BYTES = 1 << 20  # a connection that brought this much before it broke counts as progress
 
 
@@ -74,6 +79,24 @@ class Source(NamedTuple):
             )
         digest = wanted if wanted is not None and ":" in reference else digest_of(content)
         return RemoteManifest(content, response.headers.get("Content-Type", ""), digest)
+
+    def list_tags(self) -> list[str]:
+        """Return the repository's tags; a long list comes in pages.
+
+        Raises:
+            NotFoundError, UnauthorizedError: as `fetch_manifest`.
+            RegistryError: the answer is no list, or has no end.
+        """
+        url = self.registry.url(self.repository, "tags/list")
+        found: list[str] = []
+        for _page in range(_MAX_PAGES):
+            response, content = self._document(url, _MAX_TAGS_BYTES)
+            found += _tags_of(content, self.registry.name)
+            following = _NEXT.search(response.headers.get("Link", ""))
+            if following is None:
+                return found
+            url = urljoin(response.url, following.group(1))
+        raise RegistryError(f"registry {self.registry.name} lists tags without an end", hint="tell its operator")
 
     def _document(self, url: str, max_bytes: int) -> "tuple[Response, bytes]":
         attempts = self.registry.attempts()
@@ -220,3 +243,13 @@ def _stated_digest(response: "Response") -> Digest | None:
 def _digest_like(digest: Digest, content: bytes) -> Digest:
     algorithm = split_digest(digest)[0]
     return Digest(f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}")
+
+
+def _tags_of(content: bytes, registry: str) -> list[str]:
+    try:
+        listed = json.loads(content)["tags"] or []
+        if not all(isinstance(tag, str) for tag in listed):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise RegistryError(f"registry {registry} sent no list of tags", hint="check that this is a registry") from exc
+    return list(listed)

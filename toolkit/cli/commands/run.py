@@ -113,7 +113,9 @@ def _have_image(session: Session, parsed: Parsed, options: "ContainerOptions") -
         else:
             return
         if not parsed["quiet"]:
-            session.complain(f"Unable to find image '{options.image}' locally")
+            from toolkit.image.reference import parse_reference
+
+            session.complain(f"Unable to find image '{parse_reference(options.image).familiar()}' locally")
     from toolkit.cli.commands.transfer import pull_image
 
     pull_image(session, options.image, platform=options.platform, is_quiet=parsed["quiet"], to_stderr=True)

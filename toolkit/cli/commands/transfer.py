@@ -4,6 +4,7 @@ from toolkit.cli.command import Command
 from toolkit.cli.flags import BOOL, LIST, STRING, Flag, Parsed
 from toolkit.cli.progress import progress_for
 from toolkit.cli.session import Outcome, Session
+from toolkit.core.errors import InvalidError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,10 +18,38 @@ def pull(session: Session, parsed: Parsed) -> Outcome:
     name, is_quiet = parsed.args[0], parsed["quiet"]
     from toolkit.image.reference import parse_reference
 
+    if parsed["all-tags"]:
+        return _pull_all(session, parsed)
     options = {**_access(parsed), "mirrors": parsed["mirror"]}
     record = pull_image(session, name, platform=parsed["platform"], is_quiet=is_quiet, to_stderr=False, options=options)
     session.print(parse_reference(name).canonical())
     return Outcome(value=record)
+
+
+def _pull_all(session: Session, parsed: Parsed) -> Outcome:
+    """Download every tag of a repository."""
+    from toolkit.image.reference import parse_reference
+
+    name, access = parsed.args[0], _access(parsed)
+    reference = parse_reference(name)
+    if "@" in name or ":" in name.rpartition("/")[2]:
+        raise InvalidError("tag can't be used with --all-tags/-a", hint="leave the tag out")
+    options = {**access, "mirrors": parsed["mirror"]}
+    records = [
+        pull_image(
+            session,
+            f"{name}:{tag}",
+            platform=parsed["platform"],
+            is_quiet=parsed["quiet"],
+            to_stderr=False,
+            options=options,
+        )
+        for tag in session.engine.images.tags(name, **access)
+    ]
+    if not records:
+        raise NotFoundError(f"repository {reference.familiar_name} has no tags")
+    session.print(f"{reference.registry}/{reference.repository}")
+    return Outcome(value=records)
 
 
 def pull_image(
@@ -85,6 +114,7 @@ PULL = Command(
     pull,
     "container pull ubuntu:24.04",
     flags=(
+        Flag("all-tags", "a", BOOL, "Download all tagged images in the repository"),
         _CREDS,
         _INSECURE,
         Flag("mirror", "", LIST, "Ask this registry first (HOST or URL); may be given several times"),
