@@ -74,7 +74,7 @@ def test_a_fresh_engine_pulls_layer_by_layer_and_runs_it(shell: Shell, registry:
     done = fresh("run", "--rm", name, "echo", "hello", check=0)
     assert done.stdout == "hello\n"
     lines = done.stderr.splitlines()
-    assert lines[:2] == [f"Unable to find image '{name}' locally", "latest: Pulling from lab"]
+    assert lines[:2] == [f"Unable to find image '{name}:latest' locally", "latest: Pulling from lab"]
     assert sum(line.endswith(": Pulling fs layer") for line in lines) == 5
     assert sum(line.endswith(": Pull complete") for line in lines) == 5
     assert lines[-1] == f"Status: Downloaded newer image for {name}:latest"
