@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.attacker import attack, sabotage_zygote
+from tests.support.attacker import attack, sabotage_zygote, with_engine_in_child
 from tests.support.child import in_child
 from tests.support.family import Family
 from toolkit.engine.engine import Engine
@@ -62,16 +62,13 @@ def _be_odd() -> None:
 
 def _told(engine: Engine, *, oddly: bool) -> dict[str, Any]:
     """Have a container tell what it finds, its zygote started by an odd process or by an ordinary one."""
-    engine.state.close()
 
-    def tell() -> str:
+    def tell(mine: Engine) -> str:
         if oddly:
             _be_odd()
-        with Engine.open(engine.paths.root, engine.paths.run) as mine:
-            return attack(mine, _TELL, hostname="box").out
+        return attack(mine, _TELL, hostname="box").out
 
-    told: dict[str, Any] = json.loads(in_child(tell))
-    engine.state.__init__(engine.paths.state)  # type: ignore[misc]  # open it again
+    told: dict[str, Any] = json.loads(with_engine_in_child(engine, tell))
     return told
 
 
@@ -117,19 +114,16 @@ def slice_files() -> Iterator[list[str]]:
 @pytest.mark.needs("cgroup:any")
 def test_zygote_leaves_the_slice_of_whoever_starts_it(target: Engine, slice_files: list[str]) -> None:
     family = Family(target)
-    target.state.close()
 
-    def start() -> tuple[str, str]:
+    def start(mine: Engine) -> tuple[str, str]:
         for path in slice_files:
             with open(path, "w") as file:
                 file.write("0")
-        with Engine.open(target.paths.root, target.paths.run) as mine:
-            inside = attack(mine, "print(open('/proc/self/cgroup').read())", cgroupns_mode="host").out
+        inside = attack(mine, "print(open('/proc/self/cgroup').read())", cgroupns_mode="host").out
         with open("/proc/self/cgroup") as file:
             return file.read(), inside
 
-    starter, container = in_child(start)
-    target.state.__init__(target.paths.state)  # type: ignore[misc]  # open it again
+    starter, container = with_engine_in_child(target, start)
     assert "toolkit-slice" in starter
     assert "toolkit-slice" not in container
     for pid in family.reserve():

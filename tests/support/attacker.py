@@ -6,10 +6,11 @@ its number and returns (result, errno's name), and prints what it reached.
 
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from tests.support.child import in_child
 from tests.support.engines import BUSYBOX, Ran, close_engine, collect, open_engine, run
 from tests.support.session import EngineRoot
 from toolkit.engine.container import Container
@@ -19,6 +20,7 @@ from toolkit.linux.seccomp.table import numbers
 from toolkit.runtime import client
 from toolkit.runtime.steps import Step
 
+T = TypeVar("T")
 LAB = "lab"
 UNCONFINED = ("seccomp=unconfined",)
 _PRELUDE = """
@@ -79,6 +81,20 @@ def target(engine_root: EngineRoot, lab_root: str) -> Iterator[Engine]:
     made = open_engine(engine_root, lab_root)
     yield made
     close_engine(made)
+
+
+def with_engine_in_child(engine: Engine, function: Callable[[Engine], T]) -> T:
+    """Return what `function` returns in a child, which may change whatever it likes about itself, with the engine."""
+    engine.state.close()  # sqlite does not survive a fork
+
+    def call() -> T:
+        with Engine.open(engine.paths.root, engine.paths.run) as mine:
+            return function(mine)
+
+    try:
+        return in_child(call)
+    finally:
+        engine.state.__init__(engine.paths.state)  # type: ignore[misc]  # open it again
 
 
 Alter = Callable[[tuple[Step, ...]], tuple[Step, ...]]
