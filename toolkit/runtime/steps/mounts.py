@@ -6,6 +6,7 @@ import signal
 import stat
 from typing import NamedTuple
 
+from toolkit.core.errors import InvalidError
 from toolkit.linux import file, mount, namespace, process, rooted
 from toolkit.linux.flags import quoted
 from toolkit.linux.mountpoint import by_fd, flags_text, kept_flags
@@ -16,6 +17,17 @@ from toolkit.runtime.steps.root import MOVE_FLAGS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.runtime.context import Context
+
+_PROC_ROOT = 1
+"""The inode of a procfs's root directory: PROC_ROOT_INO, include/linux/proc_ns.h."""
+_MAY_LIE_IN_PROC = frozenset(
+    f"/proc/{name}"
+    for name in (
+        *("cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime"),
+        *("sys/crypto/fips_enabled", "sys/kernel/ns_last_pid"),
+    )
+)
+"""What lxcfs shows containers of their limits, as runc allows it."""
 
 
 @step(
@@ -139,6 +151,8 @@ class MountFilesystem(NamedTuple):
         if self.copies_up:
             first &= ~mount.MS_RDONLY
         try:
+            if not self.purpose or self.destination == "/proc":  # the others with a purpose are ours, and known
+                self._refuse_inside_proc(context.root_fd, target, source)
             if self.handed >= 0:
                 mount.move_mount(context.handed[self.handed], target)
             else:
@@ -154,6 +168,31 @@ class MountFilesystem(NamedTuple):
             self._set_attributes(context.root_fd)
         for flags in self.propagation:
             self._again(context.root_fd, flags)
+
+    def _refuse_inside_proc(self, root_fd: int, target: int, source: str) -> None:
+        """Refuse to lay something over what is masked, or over what programs believe (CVE-2019-16884).
+
+        The image decides what a destination's symlinks say, so it is the place that counts and not the path.
+        """
+        if self.fstype == "proc" or self.destination in _MAY_LIE_IN_PROC:
+            return
+        try:
+            proc = rooted.open_in_root(root_fd, "/proc")
+        except OSError as exc:
+            if exc.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise
+            return
+        try:
+            there, here = os.fstat(proc), os.fstat(target)
+        finally:
+            os.close(proc)
+        if there.st_ino != _PROC_ROOT or here.st_dev != there.st_dev or os.fstat(root_fd).st_dev == there.st_dev:
+            return
+        if here.st_ino == _PROC_ROOT and self.flags & mount.MS_BIND and os.stat(source).st_ino == _PROC_ROOT:
+            return  # another procfs in its place, the host's for one
+        raise InvalidError(
+            f'"{self.destination}" cannot be mounted because it is inside /proc', hint="choose another destination"
+        )
 
     def _open_target(self, root_fd: int, *, is_file: bool) -> int:
         if is_file:
