@@ -1,16 +1,16 @@
-"""`./run bench [start] [cold] [memory] [pull]`: measure, print a table, write RESULTS.md."""
+"""`./run bench [start] [cold] [memory] [life] [many] [pull]`: measure, print a table, write RESULTS.md."""
 
 import argparse
 import os
 import sys
 from collections.abc import Iterator
 
-from tests.bench import ground, memory, pull, report, start
+from tests.bench import ground, life, memory, pull, report, start
 from tests.bench.measure import Figure
 from toolkit.engine import Engine
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_BENCHES = ("start", "cold", "memory", "pull")
+_BENCHES = ("start", "cold", "memory", "life", "many", "pull")
 
 
 def main() -> int:
@@ -49,6 +49,10 @@ def _measure(options: argparse.Namespace, directory: str) -> Iterator[Figure]:
             yield from start.cold(engine, options.image, max(options.rounds // 3, 3))
         if "memory" in wanted:
             yield from memory.weigh(engine, options.image)
+        if "life" in wanted:
+            yield from life.life(engine, options.image, directory, options.rounds)
+        if "many" in wanted:
+            yield from life.many(engine, options.image)
         if "pull" in wanted:
             yield from pull.pull(options.cache, directory, options.pulls, options.scale)
     finally:

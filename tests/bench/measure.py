@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+PER_SECOND = "per second"
+
 
 class Figure(NamedTuple):
     """One line of the results."""
@@ -19,7 +21,7 @@ class Figure(NamedTuple):
     value: float
     unit: str
     target: float | None = None
-    """In the same unit; at most this.  None: nothing was promised."""
+    """In the same unit; at most this, or at least where the unit is PER_SECOND.  None: nothing was promised."""
     ratio: float | None = None
     """Of our time to the peer's."""
     ratio_target: float | None = None
@@ -27,11 +29,11 @@ class Figure(NamedTuple):
     @property
     def is_met(self) -> bool | None:
         """Whether all that was promised holds; None where nothing was."""
-        held = [
-            value <= target
-            for value, target in ((self.value, self.target), (self.ratio, self.ratio_target))
-            if value is not None and target is not None
-        ]
+        held: list[bool] = []
+        if self.target is not None:
+            held.append(self.value >= self.target if self.unit == PER_SECOND else self.value <= self.target)
+        if self.ratio is not None and self.ratio_target is not None:
+            held.append(self.ratio <= self.ratio_target)
         return all(held) if held else None
 
 
