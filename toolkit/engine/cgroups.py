@@ -42,7 +42,7 @@ class Cgroups:
             directories=directories,
             writes=self._cpuset_writes(directories) + tuple(self._hierarchy.writes(name, resources)),
             device_program=self._device_program(name, resources),
-            join_files=tuple(f"{directory}/{self._join_file(directory)}" for directory in directories),
+            join_files=self._join_files(directories),
             mounts=tuple(self._mounts(name, directories)),
         )
 
@@ -97,6 +97,13 @@ class Cgroups:
 
     def _is_v2(self, directory: str) -> bool:
         return bool(self._hierarchy.v2) and directory.startswith(f"{self._hierarchy.v2}/")
+
+    def join_files(self, ident: str, resources: "Resources") -> tuple[str, ...]:
+        """Return where a process writes "0" to get into the container's groups."""
+        return self._join_files(self.directories(ident, resources))
+
+    def _join_files(self, directories: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{directory}/{self._join_file(directory)}" for directory in directories)
 
     def _join_file(self, directory: str) -> str:
         return "cgroup.procs" if self._is_v2(directory) else "tasks"

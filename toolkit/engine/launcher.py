@@ -246,6 +246,26 @@ class Launcher:
         console_size: tuple[int, int] | None,
     ) -> Session:
         """Have a monitor run one more command in a running container."""
+        request = Request(
+            id=container.id,
+            tty=options.tty,
+            stdin=options.open_stdin,
+            stdin_once=True,
+            foreground=True,
+            journal=self._engine.paths.events,
+            actor={**events.attributes_of(container.doc, container.name), "execID": exec_id},
+        )
+        session = self.zygote.begin(request)
+        try:
+            session.carry_out(self._exec_plan(container, pid, options, console_size))
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _exec_plan(
+        self, container: "Container", pid: int, options: "ExecOptions", console_size: tuple[int, int] | None
+    ) -> "tuple[Step, ...]":
         start_time = procfs.start_time(pid)
         here = namespace.namespace_inodes()
         try:
@@ -256,26 +276,14 @@ class Launcher:
             pid,
             start_time,
             tuple(kind for kind in there if there[kind] != here.get(kind)),
-            container.cgroups.place(container.id, oci.resources(container.options)).join_files,
+            container.cgroups.join_files(container.id, oci.resources(container.options)),
             oci.root_of(container.options),
         )
         process = self._exec_process(container, options)
         if console_size is not None:
             process["consoleSize"] = {"height": console_size[0], "width": console_size[1]}
         seccomp = self._engine.seccomp_filter(self._exec_security(container, options), process)
-        request = Request(
-            id=container.id,
-            tty=options.tty,
-            stdin=options.open_stdin,
-            stdin_once=True,
-            foreground=True,
-            journal=self._engine.paths.events,
-            actor={**events.attributes_of(container.doc, container.name), "execID": exec_id},
-        )
-        plan = planner.exec_plan(process, target, seccomp=seccomp)
-        session = self.zygote.begin(request)
-        session.carry_out(plan)
-        return session
+        return planner.exec_plan(process, target, seccomp=seccomp)
 
     @staticmethod
     def _exec_security(container: "Container", options: "ExecOptions") -> "ContainerOptions":

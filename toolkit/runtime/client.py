@@ -10,7 +10,7 @@ from typing import Any
 from toolkit.core.errors import EngineError, StartError
 from toolkit.linux import lock
 from toolkit.runtime import channel, frames
-from toolkit.runtime.meeting import ATTACH_SOCKET, LISTENER_FD
+from toolkit.runtime.meeting import ATTACH_SOCKET, BACKLOG, LISTENER_FD, OUTSIDE_SUFFIX
 from toolkit.trace import Event
 
 TYPE_CHECKING = False
@@ -24,7 +24,6 @@ _SOURCE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(_
 _PROGRAM = f"import sys; sys.path.insert(0, {_SOURCE_ROOT!r}); from toolkit.runtime.zygote import main; main()"
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _SIGNALS = (*range(1, 32), *range(34, 65))  # all but the two that the C library keeps for itself
-_BACKLOG = 1024
 _UNREACHABLE = (errno.ECONNREFUSED, errno.ENOENT)
 
 
@@ -135,7 +134,7 @@ class Zygote:
         Raises:
             StartError: no zygote can be started.
         """
-        sock = self._connect()
+        sock = self._connect() if request.uses_reserve else self._connect_outside()
         message = frames.frame(frames.REQUEST, request.encode())
         try:
             if lock_fd >= 0:
@@ -163,6 +162,15 @@ class Zygote:
         if status:
             log = f"{self._run_dir}/zygote.log"
             raise StartError("the process that starts containers ended at once", hint=f"see the end of {log}")
+
+    def _connect_outside(self) -> socket.socket:
+        """Connect to the zygote itself; to the pair in reserve, which can be asked for all, where there is none yet."""
+        try:
+            return _connect_in(self._run_dir, f"{self._name}{OUTSIDE_SUFFIX}")
+        except OSError as exc:
+            if exc.errno not in _UNREACHABLE:
+                raise
+            return self._connect()
 
     def _connect(self) -> socket.socket:
         try:
@@ -198,7 +206,7 @@ class Zygote:
             finally:
                 os.umask(mask)
                 os.close(directory)
-            listener.listen(_BACKLOG)
+            listener.listen(BACKLOG)
             self._launch(listener.fileno(), path)
 
     def _launch(self, listener_fd: int, path: str) -> None:

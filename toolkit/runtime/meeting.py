@@ -24,6 +24,9 @@ ASKED_FILE = "asked"
 """
 RESTART_FILE = "restart.json"
 """In a container's own directory: its restart policy, if it has one, and how often it was obeyed; see `restart`."""
+OUTSIDE_SUFFIX = ".out"
+"""Added to the name of a zygote's socket: the one for requests that the pair in reserve is of no use for."""
+BACKLOG = 1024
 LISTENER_FD = 3
 """The zygote's socket, as it is handed to it."""
 

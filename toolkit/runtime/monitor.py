@@ -68,6 +68,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
     if helper:
         os.waitpid(helper, 0)
     if kind or not executing:
+        packets.close()
         _serve_unusual(data, ancillary[0][2] if ancillary else b"", (handed, rights), pid)
         return
     (connection,) = struct.unpack_from("i", rights, handed[2])
@@ -102,7 +103,8 @@ def _serve_unusual(data: bytes, rights: bytes, handed: tuple[bytes, bytes], pid:
     fds = list(struct.unpack(f"{len(rights) // 4}i", rights))
     if kind == handover.OUTSIDE:
         os.waitpid(pid, 0)
-        _begin_outside(data[1:], fds)
+        namespace.bear_children_here()  # not beside the worker
+        begin_outside(data[1:], fds)
     elif kind == handover.FAILED:
         os.waitpid(pid, 0)
         if handed[0]:  # the lock came with it; the worker has it no longer
@@ -112,21 +114,42 @@ def _serve_unusual(data: bytes, rights: bytes, handed: tuple[bytes, bytes], pid:
         os.waitpid(pid, 0)  # it was killed in the middle: so is what it had begun, by whoever finds the lock free
 
 
-def _begin_outside(request: bytes, fds: list[int]) -> None:
-    """Fork a starter, which makes the container's first process our child."""
+def begin_outside(request: bytes, fds: list[int]) -> None:
+    """Be the monitor of a process that somebody outside of its namespaces has to make.
+
+    Args:
+        request: as it came.
+        fds: the connection to whoever asked, and the lock of the run directory if there is one.
+    """
+    if not Request.decode(request).run_dir:
+        _execute(request, fds)
+        return
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    namespace.bear_children_here()  # not beside the worker
     helper = os.fork()
     if helper == 0:
         ours.close()
-        os.close(CHANNEL_FD)
         starter.begin(request, fds, theirs)
     theirs.close()
     for fd in fds:
         os.close(fd)
-    os.dup2(ours.fileno(), CHANNEL_FD, inheritable=False)
-    ours.close()
-    serve(0, helper)
+    serve(0, helper, ours.detach())
+
+
+def _execute(request: bytes, fds: list[int]) -> None:
+    """Make one more process in a container ourselves: an exec does not live so long that a helper would pay."""
+    start = starter.Start(request, fds)
+    made = start.make()
+    if made is None:
+        return
+    started = frames.control({"event": "started", "pid": start.pid, "started_at": made.started_at})
+    if start.executing:
+        started = _exec_frame(b"E" + start.executing) + started
+    try:
+        os.write(made.connection_fd, started)
+    except BrokenPipeError:
+        pass  # as in `serve`
+    terminal = struct.pack("i", start.master_fd) if start.master_fd >= 0 else b""
+    _wake(made, terminal, start.pid, start.pidfd)
 
 
 def _undo(document: channel.Message, fds: list[int]) -> None:

@@ -59,49 +59,58 @@ def begin(request: bytes, fds: list[int], monitor: socket.socket) -> NoReturn:
     """
     try:
         process.set_parent_death_signal(signal.SIGKILL)
-        keyring.join_session()  # else those whose quota of keys is used up would share the one of their zygote
-        process.set_dumpable(0)  # so the process that it makes is born so, where others may be who look at it
-        _Start(request, fds, monitor).run()
+        Start(request, fds).run(monitor)
     except BaseException as exc:  # noqa: BLE001 - this process must end here; a bug goes to the zygote's log
         sys.excepthook(type(exc), exc, exc.__traceback__)
     os._exit(0)
 
 
-class _Start:
-    """One start under way."""
+class Start:
+    """One start under way, seen by whoever carries out the outside's part of its plan."""
 
-    def __init__(self, request: bytes, fds: list[int], monitor: socket.socket) -> None:
+    def __init__(self, request: bytes, fds: list[int]) -> None:
+        """Begin with what `begin` was given."""
         self._request_bytes = request
         self._request = Request.decode(request)
         self._connection = socket.socket(fileno=fds[0])
         self._lock_fd = fds[1] if len(fds) > 1 else -1
-        self._monitor = monitor
-        self._pid = 0
-        self._pidfd = -1
-        self._master_fd = -1
+        self.pid = 0
+        self.pidfd = -1
+        self.master_fd = -1
+        """Of the program's terminal, if it has one."""
+        self.executing = b""
+        """The event of the execve, as JSON, where somebody records."""
 
-    def run(self) -> None:
-        """Start the program and hand over, or undo and tell why."""
-        made: handover.Handover | None = None
+    def run(self, monitor: socket.socket) -> None:
+        """Start the program and hand over to the monitor, or undo and tell why."""
+        made = self.make((monitor.fileno(),))
+        if made is None:
+            return
+        handover.send(monitor, handover.PROCESS, str(self.pid).encode())
+        if self.master_fd >= 0:
+            handover.send(monitor, handover.TERMINAL, b"", (self.master_fd,))
+        made.send(monitor)
+        made.announce(monitor, self.pid)
+        handover.send(monitor, handover.EXECUTING, self.executing)
+
+    def make(self, not_inits: tuple[int, ...] = ()) -> handover.Handover | None:
+        """Start the program; return what its monitor needs, or None where it is undone and whoever asked knows why."""
+        keyring.join_session()  # else those whose quota of keys is used up would share the one of their zygote
+        process.set_dumpable(0)  # so the process that it makes is born so, where others may be who look at it
         try:
             made, stdio = handover.prepare(self._request, self._request_bytes, self._connection, self._lock_fd)
-            executing = self._start(made, stdio)
-            made.write_status(self._pid, os.getppid())
+            self._start(made, stdio, not_inits)
+            made.write_status(self.pid, os.getppid())
         except (EngineError, OSError) as exc:
-            if self._pid:
-                _kill_and_wait(self._pidfd)
+            if self.pid:
+                _kill_and_wait(self.pidfd)
             why = exc if isinstance(exc, EngineError) else remains.explained(exc)
             remains.undo(self._request, why, self._lock_fd, self._connection)
-            return
-        handover.send(self._monitor, handover.PROCESS, str(self._pid).encode())
-        if self._master_fd >= 0:
-            handover.send(self._monitor, handover.TERMINAL, b"", (self._master_fd,))
-        made.send(self._monitor)
-        made.announce(self._monitor, self._pid)
-        handover.send(self._monitor, handover.EXECUTING, executing)
+            return None
+        return made
 
-    def _start(self, made: handover.Handover, stdio: tuple[int, int, int]) -> bytes:
-        """Return the event of the execve, as JSON, when the program runs; nothing where nobody records.
+    def _start(self, made: handover.Handover, stdio: tuple[int, int, int], not_inits: tuple[int, ...]) -> None:
+        """Carry the plan out; return when the program runs.
 
         Raises:
             EngineError: as whoever did the step reported it.
@@ -115,7 +124,7 @@ class _Start:
         plan = steps.decode(received[1])
         context = Context(steps.OUTSIDE, ToStarter(theirs), stdio)
         watcher = Watcher(self._connection, is_gated=self._request.gated)
-        not_inits = (ours.fileno(), self._monitor.fileno(), *(fd for fd in made.fds if fd != made.connection_fd))
+        not_inits = (ours.fileno(), *not_inits, *(fd for fd in made.fds if fd != made.connection_fd))
         try:
             carry_out(plan, 0, context, watcher, not_inits=not_inits)
         finally:
@@ -124,10 +133,11 @@ class _Start:
             theirs.close()
             context.close()
             if context.pid:
-                self._pid, self._pidfd = context.pid, process.pidfd_open(context.pid)
-        return self._await_program(ours)
+                self.pid, self.pidfd = context.pid, process.pidfd_open(context.pid)
+        self._await_program(ours)
+        ours.close()
 
-    def _await_program(self, reports: socket.socket) -> bytes:
+    def _await_program(self, reports: socket.socket) -> None:
         """Take init's reports until execve closes the way they come."""
         executing: channel.Message | None = None
         while True:
@@ -135,17 +145,17 @@ class _Start:
             if message is None:
                 break
             if "master" in message:
-                self._master_fd = fds[0]
+                self.master_fd = fds[0]
             elif "exec" in message:
                 executing = message
             elif "failed" in message:
                 raise channel.error_of(message["failed"])
         if executing is None:
             raise StartError("the container's first process died while it was being set up", hint="see its limits")
-        if executing["exec"] is None:
-            return b""
-        event = Event.from_json(executing["exec"])
-        return json.dumps(event._replace(cost_ns=time.monotonic_ns() - event.start_ns).to_json()).encode()
+        if executing["exec"] is not None:
+            event = Event.from_json(executing["exec"])
+            event = event._replace(cost_ns=time.monotonic_ns() - event.start_ns)
+            self.executing = json.dumps(event.to_json()).encode()
 
 
 def _kill_and_wait(pidfd: int) -> None:

@@ -38,6 +38,14 @@ def keep_ready(listener: socket.socket, token: int, zygote_lives: int) -> NoRetu
     os._exit(0)
 
 
+def begin_outside(connection: socket.socket) -> NoReturn:
+    """Be the monitor of what a pair in reserve is of no use for: a plan with steps for somebody outside."""
+    lock_fd, request = worker.read_request(connection)
+    fds = [connection.detach()] if lock_fd < 0 else [connection.detach(), lock_fd]
+    monitor.begin_outside(request, fds)
+    os._exit(0)
+
+
 def _work(
     to_monitor: socket.socket, listener: socket.socket, token: int, zygote_lives: int, birth_ns: tuple[int, int]
 ) -> NoReturn:

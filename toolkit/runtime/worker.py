@@ -138,6 +138,11 @@ def _await_request(listener: socket.socket, token: int, zygote_lives: int) -> tu
     os.close(token)
     os.close(zygote_lives)
     listener.close()
+    return (connection, *read_request(connection))
+
+
+def read_request(connection: socket.socket) -> tuple[int, bytes]:
+    """Return the lock of the container's run directory (or -1), and the request as it came."""
     head, fds, _flags, _address = socket.recv_fds(connection, frames.HEADER.size, 1)
     lock_fd = fds[0] if fds else -1
     if lock_fd >= 0:
@@ -145,7 +150,7 @@ def _await_request(listener: socket.socket, token: int, zygote_lives: int) -> tu
     received = frames.rest_of_frame(connection, head)
     if received is None:
         os._exit(0)  # whoever connected has changed its mind
-    return connection, lock_fd, received[1]
+    return lock_fd, received[1]
 
 
 def _begin_early(context: Context) -> tuple[list[Event], EngineError | None]:

@@ -10,15 +10,22 @@ is gone.
 Started by `toolkit.runtime.client`, with the listening socket as descriptor 3.
 """
 
+import contextlib
 import gc
 import os
+import select
 import signal
 import socket
 import sys
 
 from toolkit.linux import file, inherited, namespace, process
 from toolkit.runtime import rehearsal, stem
-from toolkit.runtime.meeting import LISTENER_FD
+from toolkit.runtime.meeting import BACKLOG, LISTENER_FD, OUTSIDE_SUFFIX
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 IDLE_S = 600
 _bare_signal = vars(signal)["_signal"].signal
@@ -45,9 +52,29 @@ def main() -> None:
     rehearsal.rehearse()
     gc.collect()
     gc.freeze()  # keeps the pages that children share with us from being copied
-    while place == _inode(path) != 0:  # else the engine is gone, or another zygote has its place
-        signal.alarm(IDLE_S)  # ends a zygote that is idle for long; the pair that waits goes with it
-        _keep_reserve(listener)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as outside:
+        _listen(outside, path)
+        while place == _inode(path) != 0:  # else the engine is gone, or another zygote has its place
+            _keep_reserve(listener, outside)
+
+
+def _listen(outside: socket.socket, path: str) -> None:
+    """Listen for those who need somebody outside; where that fails they ask the pair in reserve, which is slower."""
+    directory, name = os.path.split(path)
+    outside.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    where = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    address = f"/proc/self/fd/{where}/{name}{OUTSIDE_SUFFIX}"
+    mask = os.umask(0o177)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(address)
+        outside.bind(address)
+        outside.listen(BACKLOG)
+    except OSError as exc:
+        sys.stderr.write(f"zygote: {address}: {exc}\n")
+    finally:
+        os.umask(mask)
+        os.close(where)
 
 
 def _fork_into(cgroup: str) -> int:
@@ -87,7 +114,7 @@ def _inode(path: str) -> int:
         return 0
 
 
-def _keep_reserve(listener: socket.socket) -> None:
+def _keep_reserve(listener: socket.socket, outside: socket.socket) -> None:
     """Fork a pair that waits for the next connection; return when it has one.
 
     Runs once for each start, and what it touches each pair costs: so little is done here.
@@ -97,14 +124,36 @@ def _keep_reserve(listener: socket.socket) -> None:
     if os.fork() == 0:
         os.close(taken)
         os.close(held)
-        _bare_signal(signal.SIGCHLD.value, 0)  # SIG_DFL
-        try:
-            stem.keep_ready(listener, token, zygote_lives)
-        except BaseException as exc:  # noqa: BLE001 - the fork must not return into the zygote's loop
-            sys.excepthook(type(exc), exc, exc.__traceback__)  # a bug, into the zygote's log
-        os._exit(1)
+        os.close(outside.fileno())  # who outlives us must not keep others waiting for an answer
+        _be(stem.keep_ready, listener, token, zygote_lives)
     os.close(token)
     os.close(zygote_lives)
-    os.read(taken, 1)
+    poll = select.poll()
+    poll.register(taken, select.POLLHUP)
+    poll.register(outside.fileno(), select.POLLIN)
+    signal.alarm(IDLE_S)  # ends a zygote that is idle for long; the pair that waits goes with it
+    while all(fd != taken for fd, _events in poll.poll()):
+        _fork_outside(outside, listener, held)
+        signal.alarm(IDLE_S)
     os.close(taken)
     os.close(held)
+
+
+def _fork_outside(outside: socket.socket, listener: socket.socket, held: int) -> None:
+    """Fork a monitor for whoever needs somebody outside."""
+    with outside.accept()[0] as connection:
+        connection.setblocking(True)  # noqa: FBT003 - the standard library's own signature
+        if os.fork() == 0:
+            for fd in (outside.fileno(), listener.fileno(), held):  # as in the pair
+                os.close(fd)
+            _be(stem.begin_outside, connection)
+
+
+def _be(life: "Callable[..., NoReturn]", *arguments: object) -> "NoReturn":
+    """Live another life: the fork must not return into the zygote's."""
+    _bare_signal(signal.SIGCHLD.value, 0)  # SIG_DFL
+    try:
+        life(*arguments)
+    except BaseException as exc:  # noqa: BLE001 - whatever it is
+        sys.excepthook(type(exc), exc, exc.__traceback__)  # a bug, into the zygote's log
+    os._exit(1)

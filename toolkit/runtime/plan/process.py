@@ -170,7 +170,7 @@ def _exec_steps(
         yield steps.GiveStdio(*target.root)
     if "pid" in target.namespaces:
         yield steps.EnterPidNamespace()
-    yield steps.NewProcess(0)
+    yield steps.NewProcess(0, is_sibling=creation is not None)  # a monitor makes it itself, and stays
     initial, final = affinity.get("initial", ""), affinity.get("final", "")
     if initial:
         yield steps.SetAffinity(parse_cpus(initial))

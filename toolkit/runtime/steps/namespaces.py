@@ -33,15 +33,20 @@ class NewProcess(NamedTuple):
     """CLONE_NEW*: the namespaces that it is born in."""
     in_reserve: bool = False
     """It is the one that a zygote keeps ready."""
+    is_sibling: bool = True
+    """Whoever makes it ends before it does, and its own parent is to be the new process's."""
 
     def calls(self) -> tuple[str, ...]:
         if self.in_reserve:
             return RESERVE_CALLS
-        return (namespace.clone3_text(self.flags | namespace.CLONE_PARENT),)
+        return (namespace.clone3_text(self._flags()),)
+
+    def _flags(self) -> int:
+        return self.flags | (namespace.CLONE_PARENT if self.is_sibling else 0)
 
     def apply(self, context: "Context") -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid, pidfd = namespace.clone3(self.flags | namespace.CLONE_PARENT)
+        pid, pidfd = namespace.clone3(self._flags())
         if pid == 0:
             ours.close()
             context.become_init(theirs)
