@@ -219,8 +219,6 @@ def ps(runtime: Runtime, flags: Parsed) -> int:
 
     ident, *options = flags.args
     record = runtime.store.read(ident)
-    if runtime.store.status(record) == STOPPED:
-        raise ConflictError("container not running")
     found = pids(record)
     if flags["format"] == "json":
         runtime.stdout.write(json.dumps(found) + "\n")

@@ -66,15 +66,21 @@ def prepared(document: Any, bundle: str, warn: "Warn") -> "Config":
     _prepare_mounts(config, bundle, warn)
     linux = config.setdefault("linux", {})
     for position, entry in enumerate(linux.get("namespaces", [])):
-        path = entry.get("path", "")
-        if path and not os.path.exists(path):
-            raise wrong(f"linux.namespaces[{position}].path", f"lstat {path}: no such file or directory")
+        if path := entry.get("path", ""):
+            _check_there(path, f"linux.namespaces[{position}].path")
     _prepare_seccomp(linux)
     if linux.get("mountLabel"):
         raise UnsupportedError("linux.mountLabel: SELinux is not available on this machine", hint="leave it out")
     if linux.get("intelRdt"):
         raise UnsupportedError("linux.intelRdt: Intel RDT is not supported", hint="leave it out")
     return config
+
+
+def _check_there(path: str, field: str) -> None:
+    try:
+        os.stat(path)
+    except OSError as exc:
+        raise wrong(field, f"stat {path}: {(exc.strerror or str(exc)).lower()}") from exc
 
 
 def _root(path: str) -> str:
@@ -124,8 +130,8 @@ def _prepare_mounts(config: "Config", bundle: str, warn: "Warn") -> None:
             raise wrong(f"mounts[{position}].destination", "the root itself cannot be mounted over")
         if entry.get("type") == "bind" or not {"bind", "rbind"}.isdisjoint(entry.get("options", [])):
             source = entry["source"] = os.path.join(bundle, entry.get("source", ""))
-            if not joins_mounts and not os.path.exists(source):
-                raise wrong(f"mounts[{position}].source", f"stat {source}: no such file or directory")
+            if not joins_mounts:
+                _check_there(source, f"mounts[{position}].source")
 
 
 def _prepare_seccomp(linux: "Linux") -> None:

@@ -66,8 +66,14 @@ class Created(NamedTuple):
 
 
 def listen_fds(config: "Config", preserve_fds: int) -> int:
-    """Hand on the sockets that systemd or its like has opened; return how many descriptors are kept in all."""
+    """Hand on the sockets that systemd or its like has opened; return how many descriptors are kept in all.
+
+    See Also:
+        sd_listen_fds(3)
+    """
     count = os.environ.get("LISTEN_FDS", "")
+    if os.environ.get("LISTEN_PID", "") not in ("", str(os.getpid())):
+        return preserve_fds  # they are somebody else's
     if not count.isdecimal() or int(count) == 0:
         return preserve_fds
     kept = [pair for pair in config["process"].get("env", []) if not pair.startswith(("LISTEN_FDS=", "LISTEN_PID="))]

@@ -146,6 +146,7 @@ class MountFilesystem(NamedTuple):
     def apply(self, context: "Context") -> None:
         is_bind = bool(self.flags & mount.MS_BIND)
         source = by_fd(context.handed[self.handed]) if self.handed >= 0 else self.source
+        data = self._all_data(context.root_fd)
         target = self._open_target(context.root_fd, is_file=is_bind and not os.path.isdir(source))
         first = self.flags & (mount.MS_BIND | mount.MS_REC) if is_bind else self.flags
         if self.copies_up:
@@ -156,7 +157,6 @@ class MountFilesystem(NamedTuple):
             if self.handed >= 0:
                 mount.move_mount(context.handed[self.handed], target)
             else:
-                data = self._tmpfs_data(target) if self.fstype == "tmpfs" else self.data
                 mount.mount(source, by_fd(target), None if is_bind else self.fstype, first, data or None)
             if self.copies_up:
                 self._copy_up(context.root_fd, target)
@@ -199,11 +199,18 @@ class MountFilesystem(NamedTuple):
             return rooted.make_file(root_fd, self.destination)
         return rooted.make_directories(root_fd, self.destination)
 
-    def _tmpfs_data(self, target: int) -> str:
-        """A file system in memory gets the mode of the directory that it hides, unless told otherwise."""
-        if "mode=" in self.data:
+    def _all_data(self, root_fd: int) -> str:
+        """A file system in memory gets the mode of the directory that it hides, if there is one, as runc has it."""
+        if self.fstype != "tmpfs" or "mode=" in self.data:
             return self.data
-        mode = f"mode={stat.S_IMODE(os.fstat(target).st_mode):o}"
+        try:
+            fd = rooted.open_in_root(root_fd, self.destination)
+        except OSError as exc:
+            if exc.errno != errno.ENOENT:
+                raise
+            return self.data
+        mode = f"mode={stat.S_IMODE(os.fstat(fd).st_mode):o}"
+        os.close(fd)
         return f"{mode},{self.data}" if self.data else mode
 
     def _copy_up(self, root_fd: int, below: int) -> None:
