@@ -92,6 +92,7 @@ ENTRIES = (
     Entry("prune", ("container prune",), "Remove all stopped containers"),
     Entry("prune", ("image prune",), "Remove unused images"),
     Entry("prune", ("system prune",), "Remove unused data"),
+    Entry("df", ("system df",), "Show disk usage"),
     Entry("step", ("step run",), "Make and run a container one step at a time"),
     Entry("registry", ("registry serve",), "Serve a registry from a directory"),
     Entry("vm", ("vm run",), "Run a command in a virtual machine with this machine's files"),

@@ -13,7 +13,7 @@ from toolkit.engine.recovery import remove_run_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from toolkit.engine.engine import Engine
     from toolkit.engine.options import ContainerOptions
@@ -153,12 +153,12 @@ class Containers:
             found = [one for one in found if one.id in running and one.read_status().is_up]
         return sorted(found, key=lambda one: one.doc["created"], reverse=True)
 
-    def prune(self) -> "tuple[Sequence[str], int]":
-        """Remove all containers that do not run; return their ids, and how many bytes they had written."""
+    def prune(self, chosen: "Callable[[Container], bool]" = lambda _one: True) -> "tuple[Sequence[str], int]":
+        """Remove all containers that do not run and are `chosen`; return their ids, and how many bytes they had."""
         removed: list[str] = []
         reclaimed_bytes = 0
         for one in self.list(all=True):
-            if one.read_status().is_up:
+            if not chosen(one) or one.read_status().is_up:
                 continue
             size = _size(self._engine.paths.container(one.id))
             try:

@@ -175,9 +175,11 @@ class EngineImages:
             self._note("load", image.id, names[0] if names else image.id, image)
         return loaded
 
-    def prune(self, *, all_unused: bool = False) -> "Pruned":
-        """Remove the images that have no name, or (`all_unused`) all that no container uses."""
-        pruned = self.store.prune(all_unused=all_unused, users=self.users())
+    def prune(
+        self, *, all_unused: bool = False, chosen: "Callable[[ImageRecord], bool]" = lambda _image: True
+    ) -> "Pruned":
+        """Remove the images that have no name, or (`all_unused`) all that no container uses, if they are `chosen`."""
+        pruned = self.store.prune(all_unused=all_unused, users=self.users(), chosen=chosen)
         self._engine.events.note("image", "prune", "", {"reclaimed": str(pruned.reclaimed_bytes)})
         return pruned
 

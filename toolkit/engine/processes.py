@@ -41,6 +41,7 @@ def top(container: "Container", options: "Sequence[str]" = ()) -> Processes:
         raise ConflictError(
             f"Container {container.id} is not running", hint=f"start it: container start {container.name}"
         )
+    container.note("top")
     words = [word for option in options or _DEFAULT for word in option.split()]
     return parse(_ps(words, pids), frozenset(pids))
 

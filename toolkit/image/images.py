@@ -28,7 +28,7 @@ from toolkit.linux.lock import try_lock, wait_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from toolkit.image.removal import ImageUser, Pruned
 
@@ -246,12 +246,24 @@ class Images:
         self.collect()
         return lines
 
-    def prune(self, *, all_unused: bool = False, users: "Mapping[str, Sequence[ImageUser]] | None" = None) -> "Pruned":
-        """Remove the images that have no name, or (`all_unused`) all that no container uses, and half-fetched blobs."""
+    def prune(
+        self,
+        *,
+        all_unused: bool = False,
+        users: "Mapping[str, Sequence[ImageUser]] | None" = None,
+        chosen: "Callable[[ImageRecord], bool]" = lambda _image: True,
+    ) -> "Pruned":
+        """Remove the images that have no name, or all that no container uses, and half-fetched blobs.
+
+        Args:
+            all_unused: those with a name too.
+            users: the containers of each image, by its id.
+            chosen: tells whether an image may go.
+        """
         from toolkit.image.removal import prune
 
         with self._locked("images.lock"):
-            pruned = prune(self, users or {}, all_unused=all_unused)
+            pruned = prune(self, users or {}, all_unused=all_unused, chosen=chosen)
         swept_bytes = self.content.sweep()
         self.collect()
         return pruned._replace(reclaimed_bytes=pruned.reclaimed_bytes + swept_bytes)

@@ -14,7 +14,7 @@ from toolkit.image.reference import Reference, parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from toolkit.image.images import ImageRecord, Images
 
@@ -57,12 +57,18 @@ def remove(images: "Images", text: str, *, force: bool, users: "Mapping[str, Seq
     return _delete(images, image)
 
 
-def prune(images: "Images", users: "Mapping[str, Sequence[ImageUser]]", *, all_unused: bool) -> Pruned:
-    """Remove the images that have no name, or all that no container uses."""
+def prune(
+    images: "Images",
+    users: "Mapping[str, Sequence[ImageUser]]",
+    *,
+    all_unused: bool,
+    chosen: "Callable[[ImageRecord], bool]" = lambda _image: True,
+) -> Pruned:
+    """Remove the images that have no name, or all that no container uses; of these only those that are chosen."""
     lines: list[str] = []
     before = {diff_id: size for image in images.list() for diff_id, size in _sizes(image)}
     for image in images.list():
-        if not users.get(image.id) and (all_unused or not image.names):
+        if not users.get(image.id) and (all_unused or not image.names) and chosen(image):
             lines += _delete(images, image)
     after = {diff_id for image in images.list() for diff_id in image.diff_ids}
     return Pruned(lines, sum(size for diff_id, size in before.items() if diff_id not in after))

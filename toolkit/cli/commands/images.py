@@ -144,6 +144,7 @@ IMAGES = Command(
     images,
     "container images --format '{{.Repository}}:{{.Tag}} {{.Size}}'",
     flags=(
+        Flag("all", "a", BOOL, "Show all images (default hides intermediate images, of which there are none here)"),
         Flag("digests", "", BOOL, "Show digests"),
         Flag("filter", "f", FILTER, "Filter output based on conditions provided (dangling, label, reference)"),
         Flag("format", "", STRING, FORMAT_HELP),
@@ -159,7 +160,10 @@ RMI = Command(
     "Remove one or more images",
     rmi,
     "container rmi ubuntu:24.04",
-    flags=(Flag("force", "f", BOOL, "Force removal of the image"),),
+    flags=(
+        Flag("force", "f", BOOL, "Force removal of the image"),
+        Flag("no-prune", "", BOOL, "Do not delete untagged parents (an image here has none)"),
+    ),
     min_args=1,
 )
 

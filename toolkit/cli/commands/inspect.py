@@ -3,7 +3,7 @@
 from typing import Any
 
 from toolkit.cli.command import PROGRAM, Command
-from toolkit.cli.flags import STRING, Flag, Parsed
+from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
 from toolkit.cli.kinds import one_of
 from toolkit.cli.session import Outcome, Session
 from toolkit.core.errors import EngineError, InvalidError, NotFoundError
@@ -47,6 +47,8 @@ def inspect_images(session: Session, parsed: Parsed) -> Outcome:
 
 def _inspect(session: Session, parsed: Parsed, finders: "list[Callable[[Session, str], Found]]", noun: str) -> Outcome:
     show = _formatter(parsed["format"])
+    if parsed.get("size"):
+        finders = [_container_with_size if find is _container else find for find in finders]
     found: list[Found] = []
     error: EngineError | None = None
     for name in parsed.args:
@@ -74,6 +76,14 @@ def _find(session: Session, name: str, finders: "list[Callable[[Session, str], F
 def _container(session: Session, name: str) -> Found:
     container = session.engine.containers.get(name)
     return container, container.inspect()
+
+
+def _container_with_size(session: Session, name: str) -> Found:
+    from toolkit.engine.usage import sizes
+
+    container, document = _container(session, name)
+    document["SizeRw"], document["SizeRootFs"] = sizes(session.engine, container)
+    return container, document
 
 
 def _image(session: Session, name: str) -> Found:
@@ -131,6 +141,7 @@ _FORMAT = Flag(
     "Format output using a custom template:\n'json':             Print in JSON format\n"
     "'TEMPLATE':         Print output using the given Go template",
 )
+_SIZE = Flag("size", "s", BOOL, "Display total file sizes if the type is container")
 _TYPE = one_of("string", ("container", "image"), 'unknown type: "{text}": must be one of "container", "image"')
 _EXAMPLE = "container inspect --format '{{.State.Pid}}' web"
 _USAGE = "[OPTIONS] NAME|ID [NAME|ID...]"
@@ -141,7 +152,7 @@ INSPECT = Command(
     "Return low-level information on objects",
     inspect,
     _EXAMPLE,
-    flags=(_FORMAT, Flag("type", "", _TYPE, "Only inspect objects of the given type (container|image)")),
+    flags=(_FORMAT, _SIZE, Flag("type", "", _TYPE, "Only inspect objects of the given type (container|image)")),
     min_args=1,
 )
 CONTAINER_INSPECT = Command(
@@ -150,7 +161,7 @@ CONTAINER_INSPECT = Command(
     "Display detailed information on one or more containers",
     inspect_containers,
     _EXAMPLE,
-    flags=(_FORMAT,),
+    flags=(_FORMAT, _SIZE),
     min_args=1,
 )
 IMAGE_INSPECT = Command(

@@ -61,6 +61,11 @@ def ps(session: Session, parsed: Parsed) -> Outcome:
     if count > 0:
         del found[count:]
     containers: list[Container] = [container for container, _ in found]
+    if parsed["size"] or ".Size" in parsed["format"]:
+        from toolkit.engine.usage import sizes
+
+        for container, document in found:
+            document["SizeRw"], document["SizeRootFs"] = sizes(session.engine, container)
     _show(session, parsed, [document for _, document in found])
     return Outcome(value=containers)
 
@@ -99,8 +104,14 @@ def _row(document: Document, *, now_ns: int, truncates: bool) -> dict[str, Any]:
         "Mounts": ",".join(mount.get("Name") or mount.get("Source", "") for mount in document.get("Mounts") or ()),
         "Networks": ",".join((document.get("NetworkSettings") or {}).get("Networks") or ()),
         "LocalVolumes": "0",
-        "Size": format_bytes(document.get("SizeRw") or 0),
+        "Size": _size_text(document),
     }
+
+
+def _size_text(document: Document) -> str:
+    if "SizeRw" not in document:
+        return ""
+    return f"{format_bytes(document['SizeRw'])} (virtual {format_bytes(document['SizeRootFs'])})"
 
 
 def label_reader(labels: dict[str, str]) -> "Callable[[str], str]":

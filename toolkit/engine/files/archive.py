@@ -69,6 +69,7 @@ class Files:
             parent, name = open_parent(view, path, self._container.name)
             try:
                 os.stat(name, dir_fd=parent, follow_symlinks=False)  # before the tar has begun
+                self._container.note("archive-path")
                 return write_tar(out, lambda packer: packer.add(parent, name, base_name(path)), view)
             except OSError as exc:
                 raise path_error(exc, path, self._container.name) from exc
@@ -101,6 +102,7 @@ class Files:
         with opened(self._engine, self._container, writes=True) as view:
             self._check_target(view, path)
             owner = Owner(view.uids, view.gids, self._user() if gives_to_user else None)
+            self._container.note("extract-to-dir")
             with file_system_user(outside(view.uids, 0), outside(view.gids, 0)) if view.uids else nullcontext():
                 return unpack(stream, view.root_fd, path, owner=owner, rename=rename, may_replace_kind=may_replace_kind)
 
@@ -130,6 +132,7 @@ class Files:
     def export(self, out: "IO[bytes]") -> int:
         """Write all that the container keeps on disk as a tar: its image and its changes, but nothing mounted in it."""
         with opened(self._engine, self._container, has_mounts=False) as view:
+            self._container.note("export")
             fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=view.root_fd)
             try:
                 names = sorted(os.listdir(fd), key=os.fsencode)
