@@ -48,6 +48,8 @@ def read(engine: "Engine", ident: str) -> Status:
     """Return what a container is doing; clean up first if its monitor was killed."""
     run_dir = engine.paths.run_dir(ident)
     for _again in range(3):
+        if not os.path.isdir(run_dir):
+            break
         try:
             with open(f"{run_dir}/{STATUS_FILE}", "rb") as file:
                 running = json.load(file)
@@ -56,9 +58,11 @@ def read(engine: "Engine", ident: str) -> Status:
                 continue
             return _status(engine, ident, running)
         except FileNotFoundError:
-            if not os.path.isdir(run_dir) or is_monitored(run_dir):
+            if is_monitored(run_dir):
                 break
             engine.recovery.recover(ident)  # whoever was starting it was killed
+    if not os.path.isdir(engine.paths.container(ident)):
+        return Status(CREATED)  # it was never started
     record = find_exit(engine, ident) or _lost(engine, ident, run_dir)
     return Status(CREATED) if record is None else Status(EXITED, 0, record.started_at, record)
 

@@ -3,15 +3,16 @@
 from typing import Any
 
 from toolkit.core import clock
-from toolkit.engine.argv import command
+from toolkit.engine.argv import words
 from toolkit.engine.container import PAUSED, RESTARTING, Container, Status
 
 
 def summary(one: Container) -> dict[str, Any]:
     """Return the fields that `container ps` needs, as `inspect` has them."""
-    doc, options = one.doc, one.options
-    argv = command(options, doc["image_config"])
-    mode = "none" if options.network == "default" else options.network
+    doc = one.doc
+    options = doc["options"]  # as they are stored: to parse them takes as long as all the rest
+    argv = words(options["entrypoint"], options["command"], doc["image_config"])
+    mode = "none" if options["network"] == "default" else options["network"]
     return {
         "Id": one.id,
         "Created": doc["created"],
@@ -22,8 +23,8 @@ def summary(one: Container) -> dict[str, Any]:
         "Name": f"/{one.name}",
         "Mounts": [],
         "Config": {
-            "Image": options.image,
-            "Labels": {**(doc["image_config"].get("Labels") or {}), **options.labels},
+            "Image": options["image"],
+            "Labels": {**(doc["image_config"].get("Labels") or {}), **options["labels"]},
         },
         "NetworkSettings": {"Networks": {mode: {}}},
     }

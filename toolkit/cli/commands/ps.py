@@ -57,7 +57,6 @@ def ps(session: Session, parsed: Parsed) -> Outcome:
     shows_all = parsed["all"] or count > 0 or "status" in filters or "exited" in filters
     found = [(container, container.summary()) for container in session.engine.containers.list(all=shows_all)]
     found = [pair for pair in found if _matches(pair[1], filters)]
-    found.sort(key=lambda pair: parse_ns(pair[1]["Created"]), reverse=True)
     if count > 0:
         del found[count:]
     containers: list[Container] = [container for container, _ in found]
