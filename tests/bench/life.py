@@ -19,7 +19,7 @@ from toolkit.engine.options import ContainerOptions, ExecOptions
 EXEC_RATIO, STOP_RATIO, STARTS_PER_S = 0.15, 0.2, 120.0
 IDLE_MB, PS_MS, MANY, ALL = 0.5, 150.0, 200, 1000
 _OBEDIENT = ("sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait")
-_BURST = 60
+_BURST = 120
 _EDGE = 20
 
 
