@@ -19,7 +19,7 @@ from toolkit.engine.options import ContainerOptions, ExecOptions
 EXEC_RATIO, STOP_RATIO, STARTS_PER_S = 0.15, 0.2, 120.0
 IDLE_MB, PS_MS, MANY, ALL = 0.5, 150.0, 200, 1000
 _OBEDIENT = ("sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait")
-_BURST = 120
+_BURST = 240
 _EDGE = 20
 
 
@@ -146,7 +146,11 @@ def _starts_per_s(engine: Engine, image: str, processes: int) -> float:
             raise RuntimeError("a process of the benchmark failed, see above")
     start = time.perf_counter()
     for runner in runners:
-        runner.communicate("\n")
+        assert runner.stdin is not None
+        runner.stdin.write("\n")
+        runner.stdin.flush()
+    for runner in runners:
+        runner.communicate()
     seconds = time.perf_counter() - start
     if any(runner.returncode for runner in runners):
         raise RuntimeError("a process of the benchmark failed, see above")
@@ -155,7 +159,7 @@ def _starts_per_s(engine: Engine, image: str, processes: int) -> float:
 
 def _docker_starts_per_s(clients: list[Docker], image: str) -> float:
     def loop(client: Docker) -> None:
-        for _ in range(_BURST // 6):
+        for _ in range(_BURST // 24):
             client.run(image, ["/bin/true"])
 
     threads = [threading.Thread(target=loop, args=(client,)) for client in clients]
@@ -164,7 +168,7 @@ def _docker_starts_per_s(clients: list[Docker], image: str) -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    return _BURST // 6 * len(clients) / (time.perf_counter() - start)
+    return _BURST // 24 * len(clients) / (time.perf_counter() - start)
 
 
 def many(engine: Engine, image: str) -> Iterator[Figure]:
