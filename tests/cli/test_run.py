@@ -179,7 +179,7 @@ def test_quiet_first_run_of_an_unreachable_image_is_one_line(shell: Shell) -> No
 def test_image_that_is_not_here_is_looked_for_in_its_registry(shell: Shell) -> None:
     done = shell("run", "--rm", "127.0.0.1:1/nosuch", "true", check=125)
     first, *_, last = done.stderr.splitlines()
-    assert first == "Unable to find image '127.0.0.1:1/nosuch' locally"
+    assert first == "Unable to find image '127.0.0.1:1/nosuch:latest' locally"
     assert last.startswith("container: ")
 
 
@@ -215,3 +215,19 @@ def test_run_that_is_killed_at_any_moment_leaves_no_container_of_rm(shell: Shell
     while (left := shell.out("ps", "-a", "--format", "{{.Names}} {{.Status}}")) and time.monotonic() < deadline_s:
         time.sleep(0.1)
     assert left == ""
+
+
+def test_attach_chooses_what_is_shown(shell: Shell) -> None:
+    script = ["lab", "sh", "-c", "cat; echo out; echo err >&2; exit 3"]
+    done = shell("run", "--rm", "-a", "stdout", *script, check=3)
+    assert (done.stdout, done.stderr) == ("out\n", "")
+    done = shell("run", "--rm", "-a", "stderr", *script, check=3)
+    assert (done.stdout, done.stderr) == ("", "err\n")
+    done = shell("run", "--rm", "-i", "-a", "stdin", "-a", "stdout", *script, stdin=b"in\n", check=3)
+    assert (done.stdout, done.stderr) == ("in\nout\n", "")
+    done = shell("run", "-i", "-a", "stdin", "--name", "quiet", *script, stdin=b"in\n", check=3)
+    assert done.stdout.strip() == shell.out("inspect", "-f", "{{.Id}}", "quiet")
+    assert shell.out("logs", "quiet") == "in\nout"
+    template = "{{.Config.AttachStdin}} {{.Config.AttachStdout}} {{.Config.AttachStderr}}"
+    assert shell.out("inspect", "-f", template, "quiet") == "true false false"
+    assert "Conflicting options: -a and -d" in shell.fail("run", "-d", "-a", "stdout", "lab", "true", code=125)

@@ -120,6 +120,7 @@ def given(*words: Any) -> Any:
         ),
         (["--security-opt", "unmask=ALL", "x"], {"image": "x", "security_opt": ("unmask=ALL",)}),
         (["--security-opt", "seccomp=builtin", "x"], {"image": "x", "security_opt": ("seccomp=builtin",)}),
+        (["-a", "stdout", "--attach=STDERR", "x"], {"image": "x", "attach": ("stdout", "stderr")}),
         (["--annotation", "a=b=c", "x"], {"image": "x", "annotations": {"a": "b=c"}}),
         (["--umask", "0077", "--tz", "local", "x"], {"image": "x", "umask": 0o77, "timezone": "local"}),
         (["--unsetenv", "PATH", "-e", "A=1", "x"], {"image": "x", "env": ("PATH", "A=1")}),
@@ -146,6 +147,7 @@ def test_option_becomes_a_value(words: list[str], fields: dict[str, Any]) -> Non
 _RATE = "invalid rate for device: {}. The correct format is <device-path>:<number>"
 
 BAD = [
+    (["-a", "foo"], 'invalid argument "foo" for "-a, --attach" flag: valid streams are STDIN, STDOUT and STDERR'),
     (
         ["--device-cgroup-rule", "foo"],
         'invalid argument "foo" for "--device-cgroup-rule" flag: invalid device cgroup format \'foo\'',

@@ -41,6 +41,11 @@ def console_size(session: Session) -> tuple[int, int] | None:
     return rows, columns
 
 
+def all_streams(*, stdin: bool) -> frozenset[str]:
+    """Return the names of all streams, of stdin only where it is wanted."""
+    return frozenset(("stdin", "stdout", "stderr") if stdin else ("stdout", "stderr"))
+
+
 def killer(container: "Container") -> "Callable[[int], None]":
     """Return what sends a signal to a container that may have ended."""
 
@@ -56,7 +61,7 @@ def follow(
     container: "Container",
     attachment: "Attachment",
     *,
-    stdin: bool,
+    streams: frozenset[str],
     tty: bool,
     keys: bytes,
     sig_proxy: bool,
@@ -68,14 +73,15 @@ def follow(
         session: whose streams.
         container: whose process.
         attachment: the connection to it.
-        stdin: pass the user's input on.
+        streams: which of "stdin", "stdout" and "stderr" to pass on.
         tty: the process has a terminal.
         keys: with which the user detaches.
         sig_proxy: pass a shell's signals on.
         interrupt: ends the process when a notebook's cell is interrupted; None: leave it alone then.
     """
+    stdin = "stdin" in streams
     kill = killer(container) if sig_proxy and not (tty and stdin) else None  # in raw mode they are bytes
-    wishes = Wishes(stdin=stdin, tty=tty, detach_keys=keys, kill=kill, interrupt=interrupt)
+    wishes = Wishes(stdin=stdin, tty=tty, detach_keys=keys, outputs=streams, kill=kill, interrupt=interrupt)
     try:
         with attachment:
             connect(session, attachment, wishes)

@@ -190,6 +190,14 @@ def parse_umask(text: str) -> int:
     return int(text, 8)
 
 
+def parse_stream(text: str) -> str:
+    """Read the name of one of the three standard streams, in any case."""
+    name = text.lower()
+    if name not in ("stdin", "stdout", "stderr"):
+        raise ValueError("valid streams are STDIN, STDOUT and STDERR")
+    return name
+
+
 def parse_pair(text: str) -> tuple[str, str]:
     """Read key=value."""
     key, equals, value = text.partition("=")
@@ -272,6 +280,7 @@ DEVICE_IOPS = Kind("list", parse_device_iops, tuple)
 SWAPPINESS = Kind("int", parse_swappiness, absent=-1)
 ID_RANGE = Kind("list", parse_id_range, tuple)
 UMASK = Kind("string", parse_umask, absent=None)
+STREAMS = Kind("list", parse_stream, tuple)
 PAIRS = Kind("map", parse_pair, _last_wins)
 ENTRYPOINT = Kind("string", parse_entrypoint, absent=None)
 SECURITY = Kind("list", parse_security_opt, tuple)

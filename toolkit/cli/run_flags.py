@@ -26,6 +26,7 @@ from toolkit.cli.kinds import (
     RESTART,
     SECONDS,
     SECURITY,
+    STREAMS,
     SWAP,
     SWAPPINESS,
     SYSCTL,
@@ -44,6 +45,7 @@ from toolkit.engine.options import ContainerOptions
 CREATE_FLAGS = (
     Flag("annotation", "", PAIRS, "Add an annotation to the container (passed through to the OCI runtime)",
          "annotations"),
+    Flag("attach", "a", STREAMS, "Attach to STDIN, STDOUT or STDERR", "attach"),
     Flag("blkio-weight", "", INT, "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
          "blkio_weight"),
     Flag("blkio-weight-device", "", WEIGHT_DEVICE, "Block IO weight (relative device weight)",
@@ -142,7 +144,7 @@ RUN_FLAGS = (
 
 LATER = frozenset(
     (
-        "add-host", "attach", "a", "dns", "dns-option", "dns-search", "expose", "health-cmd",
+        "add-host", "dns", "dns-option", "dns-search", "expose", "health-cmd",
         "health-interval", "health-retries", "health-start-interval", "health-start-period", "health-timeout",
         "init", "ip", "ip6", "link", "link-local-ip", "log-driver", "log-opt", "mac-address",
         "mount", "network-alias", "no-healthcheck", "publish", "p", "publish-all", "P",

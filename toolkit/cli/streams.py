@@ -36,6 +36,8 @@ class Wishes(NamedTuple):
     tty: bool
     """The container has a terminal: the user's goes into raw mode, if it is one."""
     detach_keys: bytes
+    outputs: frozenset[str] = frozenset(("stdout", "stderr"))
+    """Which of the container's outputs to show."""
     kill: "Callable[[int], None] | None" = None
     """Sends a signal to the container; None: signals are not passed on."""
     interrupt: "Callable[[int], None] | None" = None
@@ -138,7 +140,8 @@ class _Loop:
             output = self._attachment.read()
             if output is None:
                 return True
-            self._session.write(STDERR if output.stream == "stderr" else STDOUT, output.data)
+            if output.stream in self._wishes.outputs:
+                self._session.write(STDERR if output.stream == "stderr" else STDOUT, output.data)
             if not self._attachment.has_output():
                 return False
 

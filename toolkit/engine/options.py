@@ -75,6 +75,8 @@ class ContainerOptions(NamedTuple):
     platform: str = ""
     """os[/arch[/variant]]; empty: this machine's."""
 
+    attach: tuple[str, ...] = ()
+    """"stdin", "stdout", "stderr": what a command in the foreground is connected to; empty: all."""
     tty: bool = False
     open_stdin: bool = False
     stdin_once: bool = False

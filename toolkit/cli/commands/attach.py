@@ -6,7 +6,7 @@ from toolkit.cli.command import Command
 from toolkit.cli.detach import parse_keys
 from toolkit.cli.each import each
 from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
-from toolkit.cli.foreground import check_terminal, console_size, follow, killer
+from toolkit.cli.foreground import all_streams, check_terminal, console_size, follow, killer
 from toolkit.cli.session import Outcome, Session
 from toolkit.core.errors import ConflictError, InvalidError
 
@@ -45,7 +45,7 @@ def _start_attached(session: Session, parsed: Parsed) -> Outcome:
         session,
         container,
         attachment,
-        stdin=stdin,
+        streams=all_streams(stdin=stdin),
         tty=options.tty,
         keys=keys,
         sig_proxy=parsed["sig-proxy"],
@@ -74,7 +74,7 @@ def attach(session: Session, parsed: Parsed) -> Outcome:
         session,
         container,
         attachment,
-        stdin=stdin,
+        streams=all_streams(stdin=stdin),
         tty=options.tty,
         keys=keys,
         sig_proxy=parsed["sig-proxy"],

@@ -3,7 +3,7 @@
 from toolkit.cli.command import Command
 from toolkit.cli.detach import parse_keys
 from toolkit.cli.flags import BOOL, LIST, STRING, Flag, Parsed
-from toolkit.cli.foreground import check_terminal, console_size, follow
+from toolkit.cli.foreground import all_streams, check_terminal, console_size, follow
 from toolkit.cli.kinds import ENV, read_env_files
 from toolkit.cli.session import Outcome, Session
 from toolkit.engine.options import ExecOptions
@@ -34,7 +34,7 @@ def execute(session: Session, parsed: Parsed) -> Outcome:
         session,
         container,
         attachment,
-        stdin=options.open_stdin,
+        streams=all_streams(stdin=options.open_stdin),
         tty=tty,
         keys=keys,
         sig_proxy=False,

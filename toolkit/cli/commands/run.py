@@ -27,8 +27,12 @@ def run(session: Session, parsed: Parsed) -> Outcome:
     options = container_options(parsed)
     is_detached = parsed["detach"]
     keys = parse_keys(parsed["detach-keys"])
+    if is_detached and options.attach:
+        raise InvalidError("Conflicting options: -a and -d", hint="give one of them")
+    streams = frozenset(options.attach or ("stdin", "stdout", "stderr"))
+    has_stdin = options.open_stdin and "stdin" in streams
     if not is_detached:
-        check_terminal(session, stdin=options.open_stdin, tty=options.tty)
+        check_terminal(session, stdin=has_stdin, tty=options.tty)
     if parsed["dry-run"]:
         return _dry_run(session, parsed, options)
     container = create_container(session, parsed, options, will_start=True)
@@ -39,11 +43,14 @@ def run(session: Session, parsed: Parsed) -> Outcome:
     attachment = _start(
         container, attach=True, trace=parsed["explain"], console_size=console_size(session) if options.tty else None
     )
+    if not streams & {"stdout", "stderr"}:
+        session.print(container.id)
+        session.stdout.flush()
     exit_code = follow(
         session,
         container,
         attachment,
-        stdin=options.open_stdin,
+        streams=streams if has_stdin else streams - {"stdin"},
         tty=options.tty,
         keys=keys,
         sig_proxy=parsed["sig-proxy"],

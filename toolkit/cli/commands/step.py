@@ -4,7 +4,7 @@ from toolkit.cli.command import Command
 from toolkit.cli.commands.run import create_container
 from toolkit.cli.explain import describe
 from toolkit.cli.flags import Parsed
-from toolkit.cli.foreground import console_size, follow
+from toolkit.cli.foreground import all_streams, console_size, follow
 from toolkit.cli.run_flags import CREATE_FLAGS, container_options
 from toolkit.cli.session import Outcome, Session
 from toolkit.core.errors import EngineError
@@ -36,7 +36,13 @@ def step_run(session: Session, parsed: Parsed) -> Outcome:
         raise
     assert attachment is not None  # because of attach=True
     exit_code = follow(
-        session, container, attachment, stdin=options.open_stdin, tty=options.tty, keys=b"\x10\x11", sig_proxy=True
+        session,
+        container,
+        attachment,
+        streams=all_streams(stdin=options.open_stdin),
+        tty=options.tty,
+        keys=b"\x10\x11",
+        sig_proxy=True,
     )
     return Outcome(exit_code, container)
 
