@@ -192,6 +192,8 @@ def _create(path: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}"
     try:
+        # Environments of containers are in there; sqlite gives its other files the same mode.
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         db = _connect(temporary)
         try:
             db.execute("pragma journal_mode=wal")

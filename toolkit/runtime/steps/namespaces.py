@@ -1,5 +1,6 @@
 """Steps that make and join namespaces."""
 
+import errno
 import os
 import socket
 from typing import NamedTuple
@@ -192,6 +193,20 @@ class JoinForChildren(NamedTuple):
         JoinNamespace(self.kind, self.path).apply(context)
 
 
+_STOPPED = ("the container has stopped", "start it again")
+
+
+class _UnlessStopped:
+    """Turns "no such process" into what it means: the container has ended since somebody asked for the exec."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, exc: BaseException | None, _trace: object) -> None:
+        if isinstance(exc, OSError) and exc.errno == errno.ESRCH:
+            raise StartError(_STOPPED[0], hint=_STOPPED[1]) from exc
+
+
 @step(
     OUTSIDE,
     "namespace",
@@ -208,9 +223,10 @@ class OpenTarget(NamedTuple):
         return (f"pidfd_open({self.pid}, 0)",)
 
     def apply(self, context: "Context") -> None:
-        context.target_pidfd = process.pidfd_open(self.pid)
+        with _UnlessStopped():
+            context.target_pidfd = process.pidfd_open(self.pid)
         if procfs.start_time(self.pid) != self.start_time:
-            raise StartError("the container has stopped", hint="start it again")
+            raise StartError(_STOPPED[0], hint=_STOPPED[1])
 
 
 @step(
@@ -226,7 +242,8 @@ class EnterPidNamespace(NamedTuple):
         return ("setns(PIDFD, CLONE_NEWPID)",)
 
     def apply(self, context: "Context") -> None:
-        namespace.setns(context.target_pidfd, namespace.CLONE_NEWPID)
+        with _UnlessStopped():
+            namespace.setns(context.target_pidfd, namespace.CLONE_NEWPID)
 
 
 @step(INIT, "namespace", why="From here on this process sees what the container's own processes see.", see="setns(2)")
@@ -239,7 +256,8 @@ class EnterNamespaces(NamedTuple):
         return (f"setns(PIDFD, {namespace.clone_flags_text(self.flags)})",)
 
     def apply(self, context: "Context") -> None:
-        namespace.setns(context.target_pidfd, self.flags)
+        with _UnlessStopped():
+            namespace.setns(context.target_pidfd, self.flags)
         if self.flags & namespace.CLONE_NEWNS:
             shut_imports()
         os.close(context.target_pidfd)
