@@ -227,9 +227,10 @@ def test_memory_bomb_stays_within_its_limit(target: Engine) -> None:
         nonlocal most
         while not done.wait(0.01):
             try:
-                most = max(most, container.stats().memory.usage_bytes)
+                used = container.stats().memory
             except EngineError:
                 continue
+            most = max(most, used.usage_bytes if used else 0)
 
     watcher = threading.Thread(target=watch)
     attachment = container.start(attach=True)

@@ -143,16 +143,20 @@ class Peeper:
 
     def look_during_exec(self, engine: Engine, monkeypatch: pytest.MonkeyPatch, **options: Any) -> dict[str, set[str]]:
         """Run an exec step by step; return what could be reached before each step."""
-        begin = engine.launcher.zygote.begin
+        begin, plan_of = engine.launcher.zygote.begin, engine.launcher._exec_plan
         plans: list[Any] = []
 
-        def gated(request: Any, plan: Any, lock_fd: int = -1) -> client.Session:
-            plans.append(plan)
-            return begin(request._replace(gated=True), plan, lock_fd)
+        def gated(request: Any, lock_fd: int = -1) -> client.Session:
+            return begin(request._replace(gated=True), lock_fd)
+
+        def noted(*args: Any) -> Any:
+            plans.append(plan_of(*args))
+            return plans[0]
 
         monkeypatch.setattr(engine.launcher.zygote, "begin", gated)
+        monkeypatch.setattr(engine.launcher, "_exec_plan", noted)
         session = engine.launcher.exec(
-            self.container, self.container.pid, ExecOptions(("true",), **options), console_size=None
+            self.container, self.container.pid, ExecOptions(("true",), **options), exec_id="x", console_size=None
         )
         reached: dict[str, set[str]] = {}
         try:

@@ -237,6 +237,10 @@ class Zygote:
         """Have the zygote leave: it goes when its socket is not at its place and something wakes it."""
         aside = f"{self._name}.{os.getpid()}"
         try:
+            os.unlink(f"{self._run_dir}/{self._name}{OUTSIDE_SUFFIX}")
+        except FileNotFoundError:
+            pass  # it has just begun
+        try:
             os.rename(f"{self._run_dir}/{self._name}", f"{self._run_dir}/{aside}")
         except FileNotFoundError:
             return
