@@ -5,10 +5,16 @@ import re
 import signal
 import subprocess
 import time
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from tests.cli.conftest import Shell
+from toolkit.cli.explain import show_events
+from toolkit.cli.session import Session
+from toolkit.runtime.steps import RESERVE_STEPS
+from toolkit.trace import Event
 
 pytestmark = pytest.mark.needs("root", "overlay")
 
@@ -231,3 +237,16 @@ def test_attach_chooses_what_is_shown(shell: Shell) -> None:
     template = "{{.Config.AttachStdin}} {{.Config.AttachStdout}} {{.Config.AttachStderr}}"
     assert shell.out("inspect", "-f", template, "quiet") == "true false false"
     assert "Conflicting options: -a and -d" in shell.fail("run", "-d", "-a", "stdout", "lab", "true", code=125)
+
+
+def test_a_start_is_timed_from_its_own_first_call_however_long_the_reserve_has_waited() -> None:
+    said: list[str] = []
+    calls = [*RESERVE_STEPS[0].calls(), "setsid()", 'mkdir("/a", 0755)', 'mkdir("/b", 0755)']
+    steps = [0, 0, 1, len(RESERVE_STEPS), len(RESERVE_STEPS)]
+    starts_ns = [0, 10, 20, 60_000_000_000, 60_001_000_000]
+    events = [
+        Event("x", call, 0, "", start, 1000, 1, "init", step)
+        for call, step, start in zip(calls, steps, starts_ns, strict=True)
+    ]
+    show_events(cast("Session", SimpleNamespace(complain=said.append)), events)
+    assert [line.split()[0] for line in said[0].splitlines()[1:-1]] == ["before"] * 3 + ["0.000", "1.000"]

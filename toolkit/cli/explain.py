@@ -42,7 +42,7 @@ def show_events(session: "Session", events: "Sequence[Event]") -> None:
     if not ordered:
         session.complain("no calls were recorded")
         return
-    begin_ns = next((event.start_ns for event in ordered if event.actor == "init"), ordered[0].start_ns)
+    begin_ns = _begin_ns(ordered)
     lines = [f"{'at ms':>8}  {'cost us':>8}  {'step':>4}  {'process':<8} call"]
     for event in ordered:
         step = "" if event.step < 0 else str(event.step + 1)
@@ -53,6 +53,15 @@ def show_events(session: "Session", events: "Sequence[Event]") -> None:
     in_calls_ns = sum(event.cost_ns for event in ordered)
     lines.append(f"{len(ordered)} calls took {in_calls_ns / 1e6:.3f} ms")
     session.complain("\n".join(lines))
+
+
+def _begin_ns(ordered: "Sequence[Event]") -> int:
+    """Return the moment from which a start is timed: its first call, after those that its reserve had made long ago."""
+    from toolkit.runtime.steps import RESERVE_STEPS
+
+    in_reserve = ordered[0].call == RESERVE_STEPS[0].calls()[0]
+    first = len(RESERVE_STEPS) if in_reserve else -1
+    return next((event.start_ns for event in ordered if event.step >= first), ordered[0].start_ns)
 
 
 def _when(after_ns: int) -> str:

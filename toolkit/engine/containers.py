@@ -48,16 +48,20 @@ class Containers:
         validate.check(options)
         options, warnings = self._possible(options)
         name = check_name(options.name) if options.name else ""
+        is_held = will_start and options.auto_remove
         images = self._engine.images
-        images.get(options.image)  # makes the image `lab` where it is not here yet
-        with images.store.holding():
-            image = images.get(options.image)
-            if options.platform:
-                _refuse_other_platform(options, image)
-            command(options, image.config)  # refuses a container that has nothing to run
-            is_held = will_start and options.auto_remove
-            made = self._insert(ids.new_id(), name, _document(options, image), is_held=is_held)
-            made.warnings = warnings
+        made: Container | None = None
+        while made is None:
+            with images.store.holding():
+                image = images.find(options.image)
+                if image is not None:
+                    if options.platform:
+                        _refuse_other_platform(options, image)
+                    command(options, image.config)  # refuses a container that has nothing to run
+                    made = self._insert(ids.new_id(), name, _document(options, image), is_held=is_held)
+            if image is None:
+                images.get(options.image)  # makes the image `lab`, or tells what is wrong
+        made.warnings = warnings
         made.note("create")
         return made
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from toolkit.core.digest import Digest
+from toolkit.core.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +56,17 @@ class EngineImages:
         if reference in (LAB, f"{LAB}:latest"):
             return self.make_lab(progress)
         return self.store.resolve(reference)
+
+    def find(self, reference: str) -> "ImageRecord | None":
+        """Return an image that is here; None where `get` would have something to make, or to complain about."""
+        if reference in (LAB, f"{LAB}:latest"):
+            from toolkit.image import embedded
+
+            return embedded.find(self.store)
+        try:
+            return self.store.resolve(reference)
+        except NotFoundError:
+            return None
 
     def make_lab(self, progress: "Callable[[str], None] | None" = None) -> "ImageRecord":
         """Return the image `lab`, made from this machine's own programs where it is not here or by an old recipe."""

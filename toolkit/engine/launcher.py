@@ -95,7 +95,7 @@ class Launcher:
         console_size: tuple[int, int] | None,
     ) -> Session:
         """Ask for a monitor, plan and prepare the disk while it gets ready; then have the plan carried out."""
-        self._engine.containers.get(container.id)  # it may have been removed while we waited
+        self._engine.state.get("container", container.id)  # it may have been removed while we waited
         root = self._root_filesystem(container, volatile=container.options.auto_remove)
         config = self._config(container, root, console_size)
         _make_directory(self._engine.paths.container(container.id))

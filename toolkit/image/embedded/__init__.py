@@ -26,6 +26,16 @@ VERSION = "2"
 """Of what goes in and how; it must rise with every change of what comes out."""
 
 
+def find(images: "Images") -> "ImageRecord | None":
+    """Return the image `lab` that is here; None if there is none, or one that an older recipe has made."""
+    try:
+        found = images.resolve(REFERENCE)
+    except NotFoundError:
+        return None  # the usual first time
+    label = (found.config.get("Labels") or {}).get(RECIPE_LABEL)
+    return found if label in (None, VERSION) else None
+
+
 def ensure(
     images: "Images", progress: "Callable[[str], None] | None" = None, *, is_anew: bool = False
 ) -> "ImageRecord":
@@ -42,15 +52,8 @@ def ensure(
         UnsupportedError: this machine has no shell.
         StorageFullError: no space for it; nothing half-made is left.
     """
-    if not is_anew:
-        try:
-            found = images.resolve(REFERENCE)
-        except NotFoundError:
-            pass  # the usual first time
-        else:
-            label = (found.config.get("Labels") or {}).get(RECIPE_LABEL)
-            if label in (None, VERSION):
-                return found
+    if not is_anew and (found := find(images)) is not None:
+        return found
     from toolkit.image.embedded.make import make
 
     return make(images, progress)
