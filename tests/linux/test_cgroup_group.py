@@ -12,7 +12,7 @@ import pytest
 from tests.support.child import in_child
 from tests.support.features import missing
 from toolkit.core.errors import ConflictError, SyscallError
-from toolkit.linux.cgroup import detect
+from toolkit.linux.cgroup import detect, members
 from toolkit.linux.cgroup.hierarchy import Hierarchy
 from toolkit.linux.cgroup.resources import Device, Resources
 from toolkit.trace import recording
@@ -193,6 +193,38 @@ def test_kill_reaches_groups_below_and_frozen_processes(hierarchy: Hierarchy, na
     hierarchy.freeze(name)
     hierarchy.kill_all(name)
     assert [exit_code(pid) for pid in pids] == [-signal.SIGKILL] * 2
+
+
+def _never(_directory: str, *, is_v2: bool, timeout_s: float) -> None:
+    raise TimeoutError
+
+
+@pytest.fixture
+def unfreezable(hierarchy: Hierarchy, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make a group in which, as it seems, one is in an uninterruptible call; return where its members are listed."""
+    hierarchy.create(name)
+    kill_file = os.path.exists
+    monkeypatch.setattr(members, "freeze", _never)
+    monkeypatch.setattr(members.os.path, "exists", lambda path: not path.endswith("cgroup.kill") and kill_file(path))
+    return hierarchy.present(name)[0]
+
+
+def test_kill_reaches_those_who_cannot_be_frozen(hierarchy: Hierarchy, name: str, unfreezable: str) -> None:
+    pids = [start_in(hierarchy, name) for _ in range(3)]
+    assert unfreezable
+    hierarchy.kill_all(name)
+    assert [exit_code(pid) for pid in pids] == [-signal.SIGKILL] * 3
+
+
+def test_kill_never_takes_a_member_out_of_sight_for_its_own_process_group(
+    hierarchy: Hierarchy, name: str, unfreezable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process of a pid namespace that we do not see is listed as 0, and kill(0) is for all of our group."""
+    killed: list[int] = []
+    monkeypatch.setattr(members, "pids", lambda _directory: [0, 4711])
+    monkeypatch.setattr(members.os, "kill", lambda pid, _number: killed.append(pid))
+    members.kill(unfreezable, unfreezable)
+    assert set(killed) == {4711}
 
 
 def test_remove_takes_the_groups_below_too(hierarchy: Hierarchy, name: str) -> None:

@@ -10,6 +10,9 @@ import time
 from toolkit.core.errors import SyscallError
 from toolkit.linux.cgroup import files
 
+_FREEZE_S = 10
+_ROUNDS = 20
+
 
 def children(directory: str) -> list[str]:
     """Return the groups directly below; none if the directory does not exist."""
@@ -94,15 +97,26 @@ def kill(directory: str, freezer: str) -> None:
 
     if not pids(directory):
         return
-    # Frozen, none can fork on while each gets its signal.
     where, is_v2 = freezer or directory, not freezer
-    freeze(where, is_v2=is_v2, timeout_s=10)
+    try:
+        freeze(where, is_v2=is_v2, timeout_s=_FREEZE_S)
+    except TimeoutError:
+        # One is in an uninterruptible call and keeps all from being frozen: who forks on is caught in a later round.
+        for _round in range(_ROUNDS):
+            _signal_all(directory, signal.SIGKILL)
+        return
+    _signal_all(directory, signal.SIGKILL)  # none can fork on meanwhile
+    thaw(where, is_v2=is_v2, timeout_s=10)
+
+
+def _signal_all(directory: str, number: int) -> None:
     for pid in pids(directory):
+        if pid <= 0:
+            continue  # out of sight of our pid namespace; kill(2) would take it for "all of my process group"
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         except ProcessLookupError:
             continue
-    thaw(where, is_v2=is_v2, timeout_s=10)
 
 
 def remove_tree(directory: str, deadline: float) -> None:
