@@ -92,6 +92,21 @@ def test_kernel_secrets_are_empty(target: Engine, monkeypatch: pytest.MonkeyPatc
     assert max(map(int, attack(target, text).out.split())) > 0
 
 
+@pytest.mark.parametrize("link", ["/elsewhere", "elsewhere/../elsewhere", "/sys"])
+def test_kernel_secrets_are_empty_where_proc_is_a_symlink(
+    engine: Engine, busybox_tree: str, tmp_path: Path, link: str
+) -> None:
+    """The masks go where procfs went, or procfs cannot be seen (CVE-2019-19921's class)."""
+    tree = tmp_path / "tree"
+    os.system(f"cp -al {busybox_tree} {tree}")  # noqa: S605 - our own paths
+    (tree / "proc").rmdir()
+    (tree / "elsewhere").mkdir()
+    (tree / "proc").symlink_to(link)
+    add_image(engine.images.store, "evil", str(tree))
+    script = "cat /proc/interrupts /proc/keys /proc/timer_list /elsewhere/interrupts /elsewhere/timer_list 2>/dev/null"
+    assert sh(engine, script, image="evil").out == ""
+
+
 # A second procfs
 
 

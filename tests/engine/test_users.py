@@ -9,7 +9,7 @@ from toolkit.engine.users import Identity, resolve
 
 _FILES = {
     "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1001::/home/ada:\n# note\n1000:x:7:7::/seven:\nbroken\n",
-    "/etc/group": "root:x:0:\nwheel:x:10:ada,bob\naudio:x:29:ada\nbroken\n",
+    "/etc/group": "root:x:0:\nwheel:x:10:ada,bob\naudio:x:29:ada\n99:x:0:mallory\nbroken\n",
 }
 
 
@@ -25,7 +25,10 @@ def _resolve(user: str, *group_add: str) -> Identity:
         ("ada", Identity(1000, 1001, (1001, 10, 29), "/home/ada")),
         ("ada:wheel", Identity(1000, 10, (10,), "/home/ada")),
         ("ada:77", Identity(1000, 77, (77,), "/home/ada")),
-        ("1000", Identity(7, 7, (7,), "/seven")),  # a name wins over a number, as in docker
+        ("1000", Identity(1000, 1001, (1001, 10, 29), "/home/ada")),  # not the user who is called so (CVE-2016-3697)
+        ("01000", Identity(1000, 1001, (1001, 10, 29), "/home/ada")),
+        ("7", Identity(7, 7, (7,), "/seven")),
+        ("ada:99", Identity(1000, 99, (99,), "/home/ada")),
         ("4711", Identity(4711, 0, (0,), "/")),
         ("4711:4712", Identity(4711, 4712, (4712,), "/")),
     ],

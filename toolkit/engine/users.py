@@ -67,12 +67,10 @@ def _rows(text: str, columns: int) -> list[list[str]]:
 
 
 def _find(rows: list[list[str]], name: str) -> list[str] | None:
-    """A name wins over a number, as in docker."""
-    for column in (0, 2):
-        for row in rows:
-            if row[column] == name:
-                return row
-    return None
+    """Find a row; what is a number is only ever that number, whatever an image calls its users (CVE-2016-3697)."""
+    if _is_number(name):
+        return next((row for row in rows if int(row[2]) == int(name)), None)
+    return next((row for row in rows if row[0] == name), None)
 
 
 def _group(name: str, rows: list[list[str]]) -> int:
