@@ -22,6 +22,7 @@ def _limit(engine: Engine, controller: str, v1_file: str, v2_file: str, **option
     return ran.out.strip()
 
 
+@pytest.mark.guest
 @pytest.mark.needs("cgroup:cpu")
 def test_cpu_quota_and_period(engine: Engine) -> None:
     options = {"cpu_period_us": 50_000, "cpu_quota_us": 25_000}
@@ -29,6 +30,7 @@ def test_cpu_quota_and_period(engine: Engine) -> None:
     assert _limit(engine, "cpu", "cpu.cfs_period_us", "cpu.max", **options).split()[-1] == "50000"
 
 
+@pytest.mark.guest
 @pytest.mark.needs("cgroup:memory")
 def test_what_only_cgroup_v1_has_is_obeyed_there_and_discarded_with_a_warning_on_v2(engine: Engine) -> None:
     options = ContainerOptions(BUSYBOX, ("true",), memory_swappiness=7, oom_kill_disable=True, memory_bytes=1 << 26)
@@ -63,6 +65,7 @@ def test_weight_of_block_io(engine: Engine) -> None:
         assert _limit(engine, "blkio", "blkio.bfq.weight", "io.weight", blkio_weight=300).splitlines()[0] == expected
 
 
+@pytest.mark.guest
 def test_cgroup_parent_is_where_the_group_is_made(engine: Engine) -> None:
     made = engine.containers.create(ContainerOptions(BUSYBOX, ("sleep", "60"), cgroup_parent="/toolkit-test-parent"))
     made.start()

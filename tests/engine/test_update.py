@@ -28,6 +28,7 @@ def _reads(container: Container, controller: str, v1_file: str, v2_file: str) ->
         return file.read().strip()
 
 
+@pytest.mark.guest
 @pytest.mark.needs("cgroup:memory")
 def test_memory_of_a_running_container(engine: Engine) -> None:
     made = _made(engine, memory_bytes=64 * _MB)
@@ -40,6 +41,7 @@ def test_memory_of_a_running_container(engine: Engine) -> None:
     assert engine.containers.get(made.id).options.memory_bytes == 32 * _MB
 
 
+@pytest.mark.guest
 @pytest.mark.needs("cgroup:pids", "cgroup:cpu")
 def test_limits_that_it_did_not_have_hold_for_all_its_processes(engine: Engine) -> None:
     made = _made(engine)
@@ -55,6 +57,7 @@ def test_limits_that_it_did_not_have_hold_for_all_its_processes(engine: Engine) 
     assert not made.cgroups._hierarchy.present(made.cgroups.name(made.id))
 
 
+@pytest.mark.guest
 @pytest.mark.needs("cgroup:cpuset")
 def test_cpus_of_a_running_container(engine: Engine) -> None:
     made = _made(engine)

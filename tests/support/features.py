@@ -216,7 +216,9 @@ def _cgroup(fstype: str, controller: str) -> str:
 
 
 def _cgroup_either(controller: str) -> str:
-    first, second = _cgroup("cgroup2", controller), _cgroup("cgroup", controller)
+    """Look in both versions; what v1 calls blkio is v2's io."""
+    first = _cgroup("cgroup2", "io" if controller == "blkio" else controller)
+    second = _cgroup("cgroup", controller)
     return "" if not first or not second else f"{first}; {second}"
 
 
