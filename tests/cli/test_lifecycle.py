@@ -316,3 +316,35 @@ def test_restart_policy_is_shown_and_obeyed(shell: Shell) -> None:
 )
 def test_restart_policy_that_means_nothing_is_refused(shell: Shell, words: list[str], complaint: str) -> None:
     assert shell.fail("run", *words, "lab", "true", code=125).startswith(complaint)
+
+
+def test_health_is_shown_by_ps_and_its_filter(shell: Shell) -> None:
+    words = ("--health-cmd", "test -e /tmp/ok", "--health-interval", "100ms", "--health-retries", "1000")
+    shell.out("run", "-d", "--name", "ill", *words, "lab", "sleep", "60")
+    assert shell.out("ps", "--format", "{{.Status}}").endswith("(health: starting)")
+    assert shell.out("ps", "-f", "health=starting", "--format", "{{.Names}}") == "ill"
+    shell.out("exec", "ill", "touch", "/tmp/ok")
+    deadline_s = time.monotonic() + 30
+    while not shell.out("ps", "--format", "{{.Status}}").endswith("(healthy)"):
+        assert time.monotonic() < deadline_s
+    assert shell.out("ps", "-f", "health=healthy", "--format", "{{.Names}}") == "ill"
+    assert shell.out("ps", "-f", "health=none", "--format", "{{.Names}}") == ""
+    shell.out("rm", "-f", "ill")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--no-healthcheck", "--health-cmd", "x"], "--no-healthcheck conflicts with --health-* options"),
+        (["--health-cmd", "x", "--health-timeout", "-1s"], "--health-timeout cannot be negative"),
+        (["--health-cmd", "x", "--health-retries", "-1"], "--health-retries cannot be negative"),
+        (["--health-interval", "5"], 'invalid argument "5" for "--health-interval" flag: time: missing unit in'),
+    ],
+)
+def test_health_options_that_mean_nothing_are_refused(shell: Shell, words: list[str], complaint: str) -> None:
+    done = shell("run", *words, "lab", "true", check=125)
+    assert done.stderr.startswith(f"container: {complaint}")
+
+
+def test_timeout_ends_it(shell: Shell) -> None:
+    shell("run", "--timeout", "1", "lab", "sleep", "60", check=137)

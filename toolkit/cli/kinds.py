@@ -237,6 +237,23 @@ def _seccomp_profile(path: str) -> str:
         raise ValueError(f"compacting json for seccomp profile ({path}) failed: {exc}") from exc
 
 
+_DURATIONS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+
+
+def parse_duration(text: str) -> int:
+    """Read a span of time as Go does, "1m30s" or "0"; return nanoseconds."""
+    import re
+
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    parts = re.findall(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", rest)
+    if rest == "0":
+        return 0
+    if not parts or "".join(number + unit for number, unit in parts) != rest:
+        problem = "missing unit in" if rest.isdecimal() else "invalid"
+        raise ValueError(f'time: {problem} duration "{text}"')
+    return sign * int(sum(float(number) * _DURATIONS[unit] for number, unit in parts))
+
+
 def parse_restart(text: str) -> tuple[str, int]:
     """Read NAME[:COUNT] of --restart."""
     name, colon, count = text.partition(":")
@@ -284,6 +301,7 @@ STREAMS = Kind("list", parse_stream, tuple)
 PAIRS = Kind("map", parse_pair, _last_wins)
 ENTRYPOINT = Kind("string", parse_entrypoint, absent=None)
 SECURITY = Kind("list", parse_security_opt, tuple)
+DURATION = Kind("duration", parse_duration, absent=0)
 RESTART = Kind("string", parse_restart, absent=("", 0))
 PULL = one_of(
     "string",

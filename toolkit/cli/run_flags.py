@@ -5,7 +5,7 @@ ContainerOptions that it fills.  An option that the engine does not obey yet
 must not be here: an unknown flag is honest, an ignored one is not.
 """
 
-from toolkit.cli.flags import BOOL, INT, LIST, STRING, Flag, Parsed
+from toolkit.cli.flags import BOOL, INT, LIST, STRING, Flag, Parsed, UsageError
 from toolkit.cli.kinds import (
     BYTES,
     CGROUPNS_MODE,
@@ -14,6 +14,7 @@ from toolkit.cli.kinds import (
     DEVICE_BPS,
     DEVICE_IOPS,
     DEVICE_RULE,
+    DURATION,
     ENTRYPOINT,
     ENV,
     ID_RANGE,
@@ -79,6 +80,18 @@ CREATE_FLAGS = (
          "gid_map"),
     Flag("gpus", "", STRING, "GPU devices to add to the container (refused: there is no driver)", "gpus"),
     Flag("group-add", "", LIST, "Add additional groups to join", "group_add"),
+    Flag("health-cmd", "", STRING, "Command to run to check health"),
+    Flag("health-interval", "", DURATION, "Time between running the check (ms|s|m|h) (default 0s)",
+         "health_interval_ns"),
+    Flag("health-on-failure", "", STRING, "What to do when the container becomes unhealthy (none|kill|restart|stop)",
+         "health_on_failure"),
+    Flag("health-retries", "", INT, "Consecutive failures needed to report unhealthy", "health_retries"),
+    Flag("health-start-interval", "", DURATION, "Time between running the check during the start period (ms|s|m|h) "
+         "(default 0s)", "health_start_interval_ns"),
+    Flag("health-start-period", "", DURATION, "Start period for the container to initialize before starting "
+         "health-retries countdown (ms|s|m|h) (default 0s)", "health_start_period_ns"),
+    Flag("health-timeout", "", DURATION, "Maximum time to allow one check to run (ms|s|m|h) (default 0s)",
+         "health_timeout_ns"),
     Flag("hostname", "h", STRING, "Container host name", "hostname"),
     Flag("interactive", "i", BOOL, "Keep STDIN open even if not attached", "open_stdin"),
     Flag("ipc", "", IPC_MODE, "IPC mode to use", "ipc_mode"),
@@ -99,6 +112,7 @@ CREATE_FLAGS = (
     Flag("network", "", NETWORK, "Network of the container (none|host); without it the container has a network "
          "of its own with nothing but loopback in it", "network", also="net"),
     Flag("oom-kill-disable", "", BOOL, "Disable OOM Killer", "oom_kill_disable"),
+    Flag("no-healthcheck", "", BOOL, "Disable any container-specified HEALTHCHECK"),
     Flag("oom-score-adj", "", INT, "Tune host's OOM preferences (-1000 to 1000)", "oom_score_adj"),
     Flag("pid", "", PID_MODE, "PID namespace to use", "pid_mode"),
     Flag("pids-limit", "", INT, "Tune container pids limit (set -1 for unlimited)", "pids_limit"),
@@ -119,6 +133,8 @@ CREATE_FLAGS = (
     Flag("storage-opt", "", PAIRS, "Storage driver options for the container (refused: overlayfs has none)",
          "storage_opt"),
     Flag("sysctl", "", SYSCTL, "Sysctl options", "sysctls"),
+    Flag("timeout", "", INT, "Seconds that the container may run; then it is killed (0: as long as it likes)",
+         "timeout_s"),
     Flag("tmpfs", "", TMPFS, "Mount a tmpfs directory", "tmpfs"),
     Flag("tty", "t", BOOL, "Allocate a pseudo-TTY", "tty"),
     Flag("tz", "", STRING, "Time zone, such as Europe/Paris, or local for the host's", "timezone"),
@@ -144,10 +160,9 @@ RUN_FLAGS = (
 
 LATER = frozenset(
     (
-        "add-host", "dns", "dns-option", "dns-search", "expose", "health-cmd",
-        "health-interval", "health-retries", "health-start-interval", "health-start-period", "health-timeout",
+        "add-host", "dns", "dns-option", "dns-search", "expose",
         "init", "ip", "ip6", "link", "link-local-ip", "log-driver", "log-opt", "mac-address",
-        "mount", "network-alias", "no-healthcheck", "publish", "p", "publish-all", "P",
+        "mount", "network-alias", "publish", "p", "publish-all", "P",
         "runtime", "volume", "v", "volume-driver", "volumes-from",
     )
 )
@@ -174,8 +189,22 @@ def container_options(parsed: Parsed) -> ContainerOptions:
             *parsed["env"],
         ),
         labels={**read_label_files(parsed["label-file"]), **parsed["label"]},
+        health_test=_health_test(parsed),
         restart_policy=parsed["restart"][0],
         restart_retries=parsed["restart"][1],
         stdin_once=parsed["interactive"] and not (parsed.get("detach")),
         **fields,
     )
+
+
+def _health_test(parsed: Parsed) -> tuple[str, ...]:
+    """Return the test of a health check as the API has it, of --health-cmd and --no-healthcheck."""
+    given = [name for name in parsed.given if name.startswith("health-") and name != "health-on-failure"]
+    if parsed["no-healthcheck"]:
+        if given:
+            raise UsageError("--no-healthcheck conflicts with --health-* options")
+        return ("NONE",)
+    for name in ("interval", "timeout", "retries", "start-period", "start-interval"):
+        if parsed[f"health-{name}"] < 0:
+            raise UsageError(f"--health-{name} cannot be negative")
+    return ("CMD-SHELL", parsed["health-cmd"]) if parsed["health-cmd"] else ()

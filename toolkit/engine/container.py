@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from toolkit.runtime.steps import Step
 
 _POLL_S = 0.01
+_STOP_TIMEOUT_S = 10
 _LONGEST_POLL_S = 0.1
 _RETRY_PAUSES_S = (0.02, 0.2)
 
@@ -104,6 +105,17 @@ class Container:
     def configured_stop_signal(self) -> str:
         """The signal that it or its image names to be stopped with; empty: neither does."""
         return self.options.stop_signal or self._doc["image_config"].get("StopSignal") or ""
+
+    @property
+    def stop_signal(self) -> int:
+        """The number of the signal that asks it to end."""
+        return signal_number(self.configured_stop_signal or "SIGTERM")
+
+    @property
+    def stop_timeout_s(self) -> float:
+        """How long it may take to end when it is asked to; negative: as long as it likes."""
+        own_s = self.options.stop_timeout_s
+        return _STOP_TIMEOUT_S if own_s is None else own_s
 
     def read_status(self) -> Status:
         """Return what it is doing at this moment; clean up first if its monitor was killed."""

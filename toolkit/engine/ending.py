@@ -60,9 +60,8 @@ def stop(one: "Container", timeout_s: float | None, signal_name: str, *, word: s
         word: what to write down as asked for.
     """
     if timeout_s is None:
-        own_s = one.options.stop_timeout_s
-        timeout_s = _STOP_TIMEOUT_S if own_s is None else own_s
-    number = signal_number(signal_name or one.configured_stop_signal or "SIGTERM")
+        timeout_s = one.stop_timeout_s
+    number = signal_number(signal_name) if signal_name else one.stop_signal
     status = one.read_status()
     if not status.is_up:
         return status.exit.code if status.exit else 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import toolkit
 from toolkit.core import clock
-from toolkit.engine import oci, restart
+from toolkit.engine import health, oci, restart
 from toolkit.engine.argv import command
 from toolkit.engine.container import PAUSED, Container, Status
 from toolkit.engine.hostconfig import host_config
@@ -34,7 +34,7 @@ def container(engine: "Engine", one: Container) -> dict[str, Any]:
         "Created": doc["created"],
         "Path": argv[0],
         "Args": list(argv[1:]),
-        "State": state(status),
+        "State": state(one, status),
         "Image": doc["image_id"],
         "ResolvConfPath": f"{directory}/resolv.conf",
         "HostnamePath": f"{directory}/hostname",
@@ -89,6 +89,7 @@ def _config(one: Container) -> dict[str, Any]:
         "WorkingDir": options.working_dir or image.get("WorkingDir") or "",
         "Entrypoint": list(entrypoint) if entrypoint else None,
         "Labels": {**(image.get("Labels") or {}), **options.labels},
+        **({"Healthcheck": checked} if (checked := health.configuration(options, image)) else {}),
         "StopSignal": options.stop_signal or image.get("StopSignal") or "SIGTERM",
         **({} if options.stop_timeout_s is None else {"StopTimeout": options.stop_timeout_s}),
     }

@@ -5,12 +5,15 @@ import functools
 import json
 import os
 import socket
+from typing import Any
 
 from toolkit.core.errors import CommandNotExecutableError, ConflictError, InvalidError, NotFoundError, StorageFullError
-from toolkit.engine import devices, events, oci, restart, users
+from toolkit.engine import devices, events, health, oci, restart, users
+from toolkit.engine.options import ExecOptions
 from toolkit.linux import namespace, procfs
 from toolkit.runtime import plan as planner
 from toolkit.runtime.client import Session, Zygote
+from toolkit.runtime.health import HEALTH_FILE
 from toolkit.runtime.request import Request
 from toolkit.runtime.spec import Config, Process
 from toolkit.storage import overlay
@@ -19,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.engine.container import Container
     from toolkit.engine.engine import Engine
-    from toolkit.engine.options import ContainerOptions, ExecOptions
+    from toolkit.engine.options import ContainerOptions
     from toolkit.runtime.steps import Step
     from toolkit.storage.driver import RootFilesystem
 
@@ -132,9 +135,46 @@ class Launcher:
             gated=gated,
             foreground=attach,
             successor=self._engine.remover(container.id) if options.auto_remove else (),
+            care=self._care(container, options) if options.timeout_s or health.is_checked(container) else None,
             journal=paths.events,
             actor=events.attributes_of(container.doc, container.name),
         )
+
+    def _care(self, container: "Container", options: "ContainerOptions") -> tuple[Any, ...]:
+        """Say what else the monitor has to do while the container runs."""
+        from toolkit.runtime import steps
+        from toolkit.runtime.tending import Care
+
+        _unlink(f"{container.directory}/{HEALTH_FILE}")
+        image = container.doc["image_config"]
+        config = health.configuration(options, image)
+        command = health.probe_command(config, image)
+        care = Care(float(options.timeout_s))
+        if command:
+            care = care._replace(
+                check=health.check_of(config, options.health_on_failure),
+                probe=steps.encode(self._probe_plan(container, options, command)),
+                command=" ".join(command),
+                stop_signal=container.stop_signal,
+                stop_timeout_s=container.stop_timeout_s,
+            )
+        return care.encode()
+
+    def _probe_plan(
+        self, container: "Container", options: "ContainerOptions", command: tuple[str, ...]
+    ) -> "tuple[Step, ...]":
+        """Return the plan of an exec that goes into a container which does not run yet: into all its namespaces."""
+        kinds = ["mnt", "pid", "net", "ipc", "uts", "cgroup"]
+        if options.userns_mode == "private":
+            kinds.append("user")
+        if options.boottime_offset_s or options.monotonic_offset_s:
+            kinds.append("time")
+        join_files = container.cgroups.place(container.id, oci.resources(options)).join_files
+        target = planner.ExecTarget(0, 0, tuple(kinds), join_files, oci.root_of(options))
+        wanted = ExecOptions(command)
+        process = self._exec_process(container, wanted)
+        seccomp = self._engine.seccomp_filter(self._exec_security(container, wanted), process)
+        return planner.exec_plan(process, target, seccomp=seccomp)
 
     def _root_filesystem(self, container: "Container", *, volatile: bool) -> "RootFilesystem":
         layers = [self._engine.images.layer_path(diff_id) for diff_id in container.doc["diff_ids"]]

@@ -86,6 +86,18 @@ class ContainerOptions(NamedTuple):
     """"always", "unless-stopped" or "on-failure"; empty and "no": it is not started again by itself."""
     restart_retries: int = 0
     """How often at most, of on-failure; 0: without end."""
+    timeout_s: int = 0
+    """How long it may run: then it is killed; 0: as long as it likes."""
+    health_test: tuple[str, ...] = ()
+    """As docker's API has it: ("CMD", program, ...), ("CMD-SHELL", text), ("NONE",); empty: the image's."""
+    health_interval_ns: int = 0
+    """Nanoseconds, as in the API; 0: the image's, else docker's default.  So for the next three and the count."""
+    health_timeout_ns: int = 0
+    health_start_period_ns: int = 0
+    health_start_interval_ns: int = 0
+    health_retries: int = 0
+    health_on_failure: str = ""
+    """What to do with it when it becomes unhealthy: "kill", "restart", "stop"; empty or "none": nothing."""
     init: bool = False
     stop_signal: str = ""
     """A name with or without SIG, or a number; empty: the image's, else SIGTERM."""

@@ -45,13 +45,14 @@ def check(options: "ContainerOptions") -> None:
 def begin(one: "Container") -> None:
     """Write down what the monitor must know at the end of a container that somebody starts by hand."""
     options = one.doc["options"]
-    name = options.get("restart_policy", "")
-    if name in ("", "no") and not os.path.isdir(one.directory):
+    name = options.get("restart_policy", "") or "no"
+    is_needed = name != "no" or options.get("health_on_failure") == "restart"
+    if not is_needed and not os.path.isdir(one.directory):
         return
     for file in (ASKED_FILE, RESTART_FILE):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{one.directory}/{file}")
-    if name not in ("", "no"):
+    if is_needed:
         os.makedirs(one.directory, 0o710, exist_ok=True)
         policy.write(one.directory, policy.Policy(name, options["restart_retries"], _successor(one)))
 

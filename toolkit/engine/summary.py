@@ -5,6 +5,7 @@ from typing import Any
 from toolkit.core import clock
 from toolkit.engine.argv import words
 from toolkit.engine.container import PAUSED, RESTARTING, Container, Status
+from toolkit.engine.health import state as state_of_health
 
 
 def summary(one: Container) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def summary(one: Container) -> dict[str, Any]:
         "Created": doc["created"],
         "Path": argv[0],
         "Args": list(argv[1:]),
-        "State": state(one.read_status()),
+        "State": state(one, one.read_status()),
         "Image": doc["image_id"],
         "Name": f"/{one.name}",
         "Mounts": [],
@@ -30,9 +31,10 @@ def summary(one: Container) -> dict[str, Any]:
     }
 
 
-def state(status: Status) -> dict[str, Any]:
+def state(one: Container, status: Status) -> dict[str, Any]:
     """Return a status as Docker's State."""
     ended = status.exit
+    health = state_of_health(one)
     return {
         "Status": status.state,
         "Running": status.is_up,
@@ -45,4 +47,5 @@ def state(status: Status) -> dict[str, Any]:
         "Error": ended.error if ended else "",
         "StartedAt": status.started_at or clock.ZERO,
         "FinishedAt": (ended.finished_at if ended else "") or clock.ZERO,
+        **({} if health is None else {"Health": health}),
     }

@@ -3,7 +3,7 @@
 import os
 
 from toolkit.core.errors import InvalidError, NotFoundError, UnsupportedError
-from toolkit.engine import restart
+from toolkit.engine import health, restart
 from toolkit.engine.signals import signal_number
 
 TYPE_CHECKING = False
@@ -47,6 +47,7 @@ def check(options: "ContainerOptions") -> None:
     _check_ours(options)
     _check_unsupported(options)
     restart.check(options)
+    health.check(options)
     for path, text in options.tmpfs.items():
         _check_tmpfs(path, text)
 

@@ -37,8 +37,10 @@ _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _QUIET = ("lock_fd", "log_fd")
 """Descriptors on which nothing ever happens; they are sent first, and the connection after them."""
 _WATCHED = ("connection_fd", "listener_fd", "stdin_fd", "stdout_fd", "stderr_fd")
-_LAYOUT = struct.Struct("<cBB7i5?")
+_LAYOUT = struct.Struct("<cBB7i6?")
 """The kind, how many bytes of the descriptors are of quiet ones, at which byte the connection is, then the fields."""
+TENDED_AT = _LAYOUT.size - 1
+"""Where in a HANDOVER stands whether there is more to do than to wait."""
 _FD_BYTES = 4
 _TIME_BYTES = 30
 
@@ -66,6 +68,8 @@ class Handover(NamedTuple):
     stays_attached: bool
     """Whoever asked is attached from the beginning."""
     is_traced: bool
+    is_tended: bool
+    """The container needs its monitor from the beginning, not first when something happens."""
     started_at: str
     run_dir: str
     """Where the status file is to appear; empty: nowhere."""
@@ -81,7 +85,7 @@ class Handover(NamedTuple):
         """Pass it on."""
         before = _FD_BYTES * sum(getattr(self, name) >= 0 for name in _QUIET)
         quiet = before if self.stays_attached else before + _FD_BYTES
-        head = _LAYOUT.pack(HANDOVER, quiet, before, *self[:12])
+        head = _LAYOUT.pack(HANDOVER, quiet, before, *self[:13])
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", self.fds))]
         monitor.sendmsg([head, self.started_at.encode(), self.request], rights)
 
@@ -144,6 +148,7 @@ def prepare(
         stdin_once=request.stdin_once,
         stays_attached=request.foreground,
         is_traced=request.trace,
+        is_tended=request.care is not None,
         started_at=clock.now(),
         run_dir=request.run_dir,
         request=request_bytes,

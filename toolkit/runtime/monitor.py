@@ -26,6 +26,7 @@ from toolkit.runtime.meeting import ExitRecord
 from toolkit.runtime.policy import Policy
 from toolkit.runtime.relay import Peer, Relay
 from toolkit.runtime.request import Request
+from toolkit.runtime.tending import Tending
 from toolkit.trace import Event
 
 CHANNEL_FD = 4
@@ -85,7 +86,8 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
     poll.register(pidfd, POLLIN)
     for (fd,) in struct.iter_unpack("i", rights[handed[1] :] + terminal):
         poll.register(fd, POLLIN)
-    poll.poll()
+    if not handed[handover.TENDED_AT]:
+        poll.poll()
     _wake(Handover.decode(handed, rights), terminal, pid, pidfd)
 
 
@@ -175,11 +177,25 @@ def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int) -> None:
         relay.add_peer(asker)
     else:
         os.close(handed.connection_fd)
-    relay.run(pidfd)
-    _finish(relay, handed, pid, asker)
+    wants_restart = False
+    if handed.is_tended:
+        wants_restart = _tend(relay, Request.decode(handed.request), pid, pidfd)
+    else:
+        relay.run(pidfd)
+    _finish(relay, handed, pid, asker, wants_restart=wants_restart)
 
 
-def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None) -> None:
+def _tend(relay: Relay, request: Request, pid: int, pidfd: int) -> bool:
+    """Carry bytes and do what else is due; tell whether the container is to be started again because it was unwell."""
+    tending = Tending(request, pid, relay.poll, begin_outside)
+    try:
+        relay.run(pidfd, tending)
+    finally:
+        tending.close()
+    return tending.wants_restart
+
+
+def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None, *, wants_restart: bool) -> None:
     """Record how the container ended, clear up after it, tell those who are attached."""
     request = Request.decode(handed.request)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -192,7 +208,7 @@ def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None) -> Non
         return
     remains.record(request, how)
     relay.close_log()
-    again = restart.after(request, how)
+    again = restart.after(request, how, is_wanted=wants_restart)
     if again is not None and restart.announce(request, how, again):
         _restart(relay, request, how, again, handed.lock_fd)
         return

@@ -16,6 +16,10 @@ from toolkit.linux import pty
 from toolkit.runtime import frames
 from toolkit.runtime.log import LogWriter
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.runtime.tending import Tending
+
 _CHUNK = 64 * 1024
 _MAX_BUFFER = 1024 * 1024
 _FLUSH_TIMEOUT_MS = 5000
@@ -62,7 +66,7 @@ class Relay:
     """The descriptors of one container, and the loop over them."""
 
     def __init__(self, log_fd: int, *, stdin_once: bool) -> None:
-        self._poll = select.poll()
+        self.poll = select.poll()
         self._log = LogWriter(log_fd) if log_fd >= 0 else None
         self._stdin_once = stdin_once
         self._outputs: dict[int, int] = {}
@@ -84,7 +88,7 @@ class Relay:
     def _add_output(self, fd: int, kind: int) -> None:
         os.set_blocking(fd, False)
         self._outputs[fd] = kind
-        self._poll.register(fd, select.POLLIN)
+        self.poll.register(fd, select.POLLIN)
 
     def set_stdin(self, fd: int) -> None:
         """Carry what peers send as stdin to `fd`; -1: nowhere."""
@@ -103,28 +107,29 @@ class Relay:
         self.listener = listener
         listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._spare_fd = _open_spare()
-        self._poll.register(listener.fileno(), select.POLLIN)
+        self.poll.register(listener.fileno(), select.POLLIN)
 
     def add_peer(self, peer: Peer) -> None:
         """Attach someone."""
         self._peers[peer.fd] = peer
-        self._poll.register(peer.fd, select.POLLIN)
+        self.poll.register(peer.fd, select.POLLIN)
 
     def is_attached(self, peer: Peer | None) -> bool:
         """Tell whether `peer` is still there."""
         return peer is not None and self._peers.get(peer.fd) is peer
 
-    def run(self, pidfd: int) -> None:
-        """Carry bytes until the process behind `pidfd` has ended and its output is read."""
-        self._poll.register(pidfd, select.POLLIN)
-        while not self._step(pidfd):
-            pass
-        self._poll.unregister(pidfd)
+    def run(self, pidfd: int, tending: "Tending | None" = None) -> None:
+        """Carry bytes, and do what else is due, until the process behind `pidfd` has ended and its output is read."""
+        self.poll.register(pidfd, select.POLLIN)
+        while not self._step(pidfd, tending):
+            if tending is not None:
+                tending.act()
+        self.poll.unregister(pidfd)
         self._drain()
 
-    def _step(self, pidfd: int) -> bool:
+    def _step(self, pidfd: int, tending: "Tending | None") -> bool:
         ended = False
-        for fd, events in self._poll.poll():
+        for fd, events in self.poll.poll(None if tending is None else tending.patience_ms()):
             if fd == pidfd:
                 ended = True
             elif fd in self._outputs and events & _READABLE:
@@ -133,6 +138,8 @@ class Relay:
                 self._accept()
             elif fd in self._peers:
                 self._serve(self._peers[fd], events)
+            elif tending is not None:
+                tending.take(fd)
             if fd == self._stdin_fd and events & (select.POLLOUT | select.POLLERR):
                 self._write_stdin()
         return ended
@@ -171,7 +178,7 @@ class Relay:
 
     def _forget_output(self, fd: int) -> None:
         del self._outputs[fd]
-        self._poll.unregister(fd)
+        self.poll.unregister(fd)
         if fd != self._master_fd:
             os.close(fd)
 
@@ -181,11 +188,11 @@ class Relay:
         if full != self._paused:
             self._paused = full
             for fd in self._outputs:
-                self._poll.modify(fd, 0 if full else select.POLLIN)
+                self.poll.modify(fd, 0 if full else select.POLLIN)
 
     def _wait_for_slow_peers(self) -> None:
         while self._paused:
-            ready = self._poll.poll(_FLUSH_TIMEOUT_MS)
+            ready = self.poll.poll(_FLUSH_TIMEOUT_MS)
             peers = [(self._peers[fd], events) for fd, events in ready if fd in self._peers]
             if not peers:
                 for peer in [peer for peer in self._peers.values() if len(peer.out) > _MAX_BUFFER]:
@@ -195,12 +202,12 @@ class Relay:
 
     def _watch(self, peer: Peer) -> None:
         reads = 0 if peer.stdin and self._stdin_is_full else select.POLLIN
-        self._poll.modify(peer.fd, reads | (select.POLLOUT if peer.out else 0))
+        self.poll.modify(peer.fd, reads | (select.POLLOUT if peer.out else 0))
 
     def _drop(self, peer: Peer) -> None:
         if self._peers.pop(peer.fd, None) is None:
             return
-        self._poll.unregister(peer.fd)
+        self.poll.unregister(peer.fd)
         peer.sock.close()
         self._pace()
         if peer.stdin and self._stdin_once:
@@ -316,15 +323,15 @@ class Relay:
         """Ask to be woken when stdin takes more, only while there is more."""
         wanted = select.POLLOUT if self._stdin_buffer else 0
         if self._stdin_fd in self._outputs:
-            self._poll.modify(self._stdin_fd, wanted | (0 if self._paused else select.POLLIN))
+            self.poll.modify(self._stdin_fd, wanted | (0 if self._paused else select.POLLIN))
         elif wanted:
-            self._poll.register(self._stdin_fd, wanted)
+            self.poll.register(self._stdin_fd, wanted)
         else:
             self._unregister(self._stdin_fd)
 
     def _unregister(self, fd: int) -> None:
         try:
-            self._poll.unregister(fd)
+            self.poll.unregister(fd)
         except KeyError:
             pass  # it was not being watched
 

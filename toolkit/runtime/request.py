@@ -1,7 +1,7 @@
 """What a monitor is asked to do, the first frame of a connection to the zygote, and what it leaves behind."""
 
 import marshal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Request(NamedTuple):
@@ -38,6 +38,8 @@ class Request(NamedTuple):
     successor: tuple[str, ...] = ()
     """A command that the monitor becomes at the end if nobody is attached then (removal of --rm)."""
 
+    care: "tuple[Any, ...] | None" = None
+    """What else is to be done for it while it runs; see `tending.Care`."""
     journal: str = ""
     """Where the end is written down as an event; empty: nowhere."""
     actor: "dict[str, str] | None" = None

@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from toolkit.runtime.request import Request
 
 
-def after(request: "Request", how: ExitRecord) -> Policy | None:
-    """Return the policy to go on with if the container that ended is to be started again, else None."""
+def after(request: "Request", how: ExitRecord, *, is_wanted: bool = False) -> Policy | None:
+    """Return the policy to go on with if the container that ended is to be started again, else None.
+
+    Args:
+        request: whose container it is.
+        how: it ended.
+        is_wanted: whatever the policy says, unless somebody has stopped it.
+    """
     directory = os.path.dirname(request.exit_file)
     if not directory or not os.path.exists(f"{directory}/{RESTART_FILE}"):
         return None
@@ -31,7 +37,9 @@ def after(request: "Request", how: ExitRecord) -> Policy | None:
     if policy is None:
         return None
     ran_s = (clock.parse_ns(how.finished_at) - clock.parse_ns(how.started_at)) / 1e9
-    return decide(policy, code=how.code, ran_s=ran_s, asked=asked(directory))
+    acting = policy._replace(name="always") if is_wanted else policy
+    again = decide(acting, code=how.code, ran_s=ran_s, asked=asked(directory))
+    return None if again is None else again._replace(name=policy.name)
 
 
 def announce(request: "Request", how: ExitRecord, policy: Policy) -> bool:

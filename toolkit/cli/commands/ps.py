@@ -36,6 +36,7 @@ _HEADERS = {
     "Size": "SIZE",
 }
 _COMMAND_WIDTH = 20
+_HEALTHS = ("starting", "healthy", "unhealthy", "none")
 _STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 
 FORMAT_HELP = (
@@ -50,7 +51,7 @@ FORMAT_HELP = (
 def ps(session: Session, parsed: Parsed) -> Outcome:
     """Print the containers, newest first."""
     filters: Filters = parsed["filter"]
-    filters.check("ancestor", "exited", "id", "label", "name", "status")
+    filters.check("ancestor", "exited", "health", "id", "label", "name", "status")
     filters.check_patterns("id", "name")
     _check_statuses(filters)
     count = 1 if parsed["latest"] else parsed["last"]
@@ -126,13 +127,18 @@ def status_text(state: Document, now_ns: int) -> str:
     """Say a container's state as docker's STATUS column does: Up 2 minutes, Exited (0) 3 hours ago."""
     status = state["Status"]
     if status in ("running", "paused"):
-        paused = " (Paused)" if status == "paused" else ""
-        return f"Up {age(state['StartedAt'], now_ns)}{paused}"
+        note = " (Paused)" if status == "paused" else _health_note(state)
+        return f"Up {age(state['StartedAt'], now_ns)}{note}"
     if status == "restarting":
         return f"Restarting ({state['ExitCode']}) {age(state['FinishedAt'], now_ns)} ago"
     if status == "exited":
         return f"Exited ({state['ExitCode']}) {age(state['FinishedAt'], now_ns)} ago"
     return "Removal In Progress" if status == "removing" else str(status).capitalize()
+
+
+def _health_note(state: Document) -> str:
+    health = (state.get("Health") or {}).get("Status")
+    return "" if not health else f" ({'health: starting' if health == 'starting' else health})"
 
 
 def age(moment: str, now_ns: int) -> str:
@@ -156,6 +162,9 @@ def _quote(text: str) -> str:
 
 
 def _check_statuses(filters: Filters) -> None:
+    for health in filters["health"]:
+        if health not in _HEALTHS:
+            filters.reject("health", health)
     for status in filters["status"]:
         if status not in _STATUSES:
             filters.reject("status", status)
@@ -174,6 +183,7 @@ def _matches(document: Document, filters: Filters) -> bool:
         and filters.any_found_in("id", document["Id"])
         and filters.any_among("status", [state["Status"]])
         and filters.any_among("exited", exited)
+        and filters.any_among("health", [(state.get("Health") or {}).get("Status", "none")])
         and (not filters["ancestor"] or any(_is_ancestor(wanted, document) for wanted in filters["ancestor"]))
     )
 
@@ -197,7 +207,7 @@ PS = Command(
             "filter",
             "f",
             FILTER,
-            "Filter output based on conditions provided (ancestor, exited, id, label, name, status)",
+            "Filter output based on conditions provided (ancestor, exited, health, id, label, name, status)",
         ),
         Flag("format", "", STRING, FORMAT_HELP),
         Flag("last", "n", INT, "Show n last created containers (includes all states)", default=-1),
