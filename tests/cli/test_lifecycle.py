@@ -129,7 +129,7 @@ def test_exec_detached_returns_at_once_and_goes_on(shell: Shell, web: str) -> No
         (["nosuch", "true"], 1, "No such container: nosuch"),
         (["web", "nosuch"], 127, 'exec: "nosuch": executable file not found in $PATH'),
         (["web", "/etc/passwd"], 126, 'exec: "/etc/passwd": permission denied'),
-        (["web", "/etc"], 126, 'exec: "/etc": is a directory; name a program in it'),
+        (["web", "/etc"], 126, 'exec: "/etc": is a directory: permission denied; name a program in it'),
         (["-u", "nobody-here", "web", "true"], 126, "unable to find user nobody-here"),
         (["-w", "tmp", "web", "true"], 126, "the working directory 'tmp' is invalid"),
         (["-w", "/no/such", "web", "true"], 126, "the working directory /no/such does not exist"),

@@ -57,7 +57,7 @@ def test_name_that_is_taken_is_refused_with_the_cure(shell: Shell) -> None:
         (["lab", "nosuch"], 127, 'exec: "nosuch": executable file not found in $PATH'),
         (["lab", "/no/such"], 127, 'exec: "/no/such": stat /no/such: no such file or directory'),
         (["lab", "/etc/passwd"], 126, 'exec: "/etc/passwd": permission denied'),
-        (["lab", "/etc"], 126, 'exec: "/etc": is a directory; name a program in it'),
+        (["lab", "/etc"], 126, 'exec: "/etc": is a directory: permission denied; name a program in it'),
         (["--uts", "host", "--hostname", "x", "lab", "true"], 125, "conflicting options: hostname and the UTS mode"),
         (["-m", "1m", "lab", "true"], 125, "minimum memory limit allowed is 6MB"),
         (["--cpus", "4096", "lab", "true"], 125, "range of CPUs is from 0.01 to"),

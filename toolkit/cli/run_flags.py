@@ -55,6 +55,7 @@ CREATE_FLAGS = (
          "boottime_offset_s"),
     Flag("cap-add", "", LIST, "Add Linux capabilities", "cap_add"),
     Flag("cap-drop", "", LIST, "Drop Linux capabilities", "cap_drop"),
+    Flag("runtime", "", STRING, "Runtime to use for this container: a registered name, a program or a path", "runtime"),
     Flag("cgroup-parent", "", STRING, "Optional parent cgroup for the container", "cgroup_parent"),
     Flag("cgroupns", "", CGROUPNS_MODE, "Cgroup namespace to use (host|private)", "cgroupns_mode"),
     Flag("cidfile", "", STRING, "Write the container ID to the file"),
@@ -163,7 +164,7 @@ LATER = frozenset(
         "add-host", "dns", "dns-option", "dns-search", "expose",
         "init", "ip", "ip6", "link", "link-local-ip", "log-driver", "log-opt", "mac-address",
         "mount", "network-alias", "publish", "p", "publish-all", "P",
-        "runtime", "volume", "v", "volume-driver", "volumes-from",
+        "volume", "v", "volume-driver", "volumes-from",
     )
 )
 """Docker's options that the engine does not obey yet."""

@@ -1,16 +1,16 @@
 """Where a container's cgroups are on this host, in the runtime's terms."""
 
-import binascii
 import os
 
 from toolkit.linux import cgroup
 from toolkit.linux.cgroup.resources import without_swap
-from toolkit.runtime.plan import Cgroup
+from toolkit.runtime import placement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.linux.cgroup.resources import Resources
     from toolkit.linux.cgroup.stats import Stats
+    from toolkit.runtime.plan import Cgroup
 
 _PARENT = "/container-toolkit"
 
@@ -27,24 +27,18 @@ class Cgroups:
         """Return the group's path, the same in every hierarchy."""
         return f"{self._parent}/{ident}"
 
-    def place(self, ident: str, resources: "Resources") -> Cgroup:
+    def place(self, ident: str, resources: "Resources") -> "Cgroup":
         """Return what the plan must know: what to make, to write, to join and to show.
 
         Raises:
             UnsupportedError: a limit whose controller this host lacks.
         """
         name = self.name(ident)
-        if not self.limits_swap:
-            # As docker: memory is limited, and swap is not.
-            resources = without_swap(resources)
-        directories = self.directories(ident, resources)
-        return Cgroup(
-            directories=directories,
-            writes=self._cpuset_writes(directories) + tuple(self._hierarchy.writes(name, resources)),
-            device_program=self._device_program(name, resources),
-            join_files=self._join_files(directories),
-            mounts=tuple(self._mounts(name, directories)),
-        )
+        return placement.place(self._hierarchy, name, self.holdable(resources))
+
+    def holdable(self, resources: "Resources") -> "Resources":
+        """Return the limits that this kernel can hold: as docker, memory is limited even where swap is not."""
+        return resources if self.limits_swap else without_swap(resources)
 
     def home(self) -> tuple[str, ...]:
         """Return where processes go that must outlive whoever starts them, as `runtime.client.Zygote` takes it.
@@ -85,51 +79,13 @@ class Cgroups:
         """Whether this kernel can limit swap."""
         return self._hierarchy.limits_swap()
 
-    def _device_program(self, name: str, resources: "Resources") -> tuple[str, str]:
-        code = self._hierarchy.device_program(resources)
-        if not code:
-            return ("", "")
-        return self._hierarchy.path(name), binascii.b2a_base64(code, newline=False).decode()
-
     def directories(self, ident: str, resources: "Resources") -> tuple[str, ...]:
         """Return the directories that are the container's."""
         return tuple(self._hierarchy.directories(self.name(ident), resources))
 
-    def _is_v2(self, directory: str) -> bool:
-        return bool(self._hierarchy.v2) and directory.startswith(f"{self._hierarchy.v2}/")
-
     def join_files(self, ident: str, resources: "Resources") -> tuple[str, ...]:
         """Return where a process writes "0" to get into the container's groups."""
-        return self._join_files(self.directories(ident, resources))
-
-    def _join_files(self, directories: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(f"{directory}/{self._join_file(directory)}" for directory in directories)
-
-    def _join_file(self, directory: str) -> str:
-        return "cgroup.procs" if self._is_v2(directory) else "tasks"
-
-    def _mounts(self, name: str, directories: tuple[str, ...]) -> "list[tuple[str, str, str]]":
-        """Return what to mount: the v2 tree alone, or each v1 hierarchy that the container has a group in."""
-        if self._hierarchy.kind == "v2":
-            return [("", "cgroup2", "")]
-        found: list[tuple[str, str, str]] = []
-        for directory in directories:
-            if self._is_v2(directory):
-                continue
-            point = directory.removesuffix(name)
-            names = [each for each, mount in self._hierarchy.v1.items() if mount == point]
-            found.append((os.path.basename(point), "cgroup", ",".join(names)))
-        return found
-
-    def _cpuset_writes(self, directories: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-        """A new v1 cpuset is empty, and nothing can join it before it has been given its parent's CPUs and nodes."""
-        found: list[tuple[str, str]] = []
-        for directory in directories:
-            if directory.startswith(self._hierarchy.v1.get("cpuset", "\0")):
-                for file in ("cpuset.cpus", "cpuset.mems"):
-                    with open(f"{os.path.dirname(directory)}/{file}") as parent:
-                        found.append((f"{directory}/{file}", parent.read().strip()))
-        return tuple(found)
+        return placement.join_files(self._hierarchy, self.directories(ident, resources))
 
     def prepare(self, ident: str, resources: "Resources") -> None:
         """Make the parents of the container's groups, and have them hand their controllers down."""

@@ -42,10 +42,12 @@ class Containers:
             ConflictError: the name is taken.
             InvalidError: an option that means nothing.
         """
-        from toolkit.engine import settings, validate
+        from toolkit.engine import runtimes, settings, validate
 
         options = settings.applied(self._engine.settings, options)
         validate.check(options)
+        if options.runtime:
+            runtimes.command(options.runtime, self._engine.settings.runtimes)  # refuses one that there is not
         options, warnings = self._possible(options)
         name = check_name(options.name) if options.name else ""
         is_held = will_start and options.auto_remove

@@ -2,7 +2,7 @@
 
 import binascii
 import json
-from typing import cast
+from typing import Any, cast
 
 from toolkit.core.errors import InvalidError
 from toolkit.linux import capability
@@ -23,8 +23,8 @@ def compiled(root: str, options: "ContainerOptions", process: "Process") -> Filt
     Raises:
         InvalidError: a profile that is not one.
     """
-    profile_text = next((option[len(_PREFIX) :] for option in options.security_opt if option.startswith(_PREFIX)), "")
-    if profile_text == "unconfined" or (options.privileged and not profile_text):
+    profile_text = _profile_text(options)
+    if profile_text is None:
         return None
     from toolkit.linux.seccomp import cache
 
@@ -32,6 +32,32 @@ def compiled(root: str, options: "ContainerOptions", process: "Process") -> Filt
     program = cache.cached(f"{root}/cache/seccomp", parse_profile(profile_text), mask)
     encoded = binascii.b2a_base64(program.bpf, newline=False).decode()
     return Filter(encoded, program.flags, len(program.bpf) // 8, "custom" if profile_text else "default")
+
+
+def _profile_text(options: "ContainerOptions") -> str | None:
+    """Return the text of the profile, "" for the default one, None where there is to be no filter."""
+    text = next((option[len(_PREFIX) :] for option in options.security_opt if option.startswith(_PREFIX)), "")
+    return None if text == "unconfined" or (options.privileged and not text) else text
+
+
+def document(options: "ContainerOptions", process: "Process") -> "dict[str, Any] | None":
+    """Return the same filter as OCI's `linux.seccomp`, for a runtime that compiles it itself.
+
+    Raises:
+        InvalidError: a profile that is not one.
+    """
+    profile_text = _profile_text(options)
+    if profile_text is None:
+        return None
+    from toolkit.linux.libc import MACHINE
+    from toolkit.linux.seccomp.cache import kernel_version
+    from toolkit.linux.seccomp.profile import default_profile, resolve
+
+    mask = capability.parse(process.get("capabilities", {}).get("bounding", []))
+    profile = parse_profile(profile_text)
+    if profile is None:
+        return {**default_profile(mask, MACHINE)}
+    return {**resolve(profile, mask, MACHINE, kernel_version())}
 
 
 def parse_profile(text: str) -> "DockerProfile | None":

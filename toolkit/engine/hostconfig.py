@@ -6,6 +6,7 @@ See Also:
 
 from typing import Any
 
+from toolkit.engine import runtimes
 from toolkit.engine.oci import kernel_paths
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
         "UTSMode": options.uts_mode,
         "UsernsMode": options.userns_mode,
         "ShmSize": options.shm_size_bytes or _SHM_BYTES,
-        "Runtime": "container-toolkit",
+        "Runtime": options.runtime or runtimes.OWN,
         "Isolation": options.isolation,
         **_resources(options),
         "Init": options.init,

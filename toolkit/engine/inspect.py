@@ -9,7 +9,7 @@ from typing import Any
 
 import toolkit
 from toolkit.core import clock
-from toolkit.engine import health, oci, restart
+from toolkit.engine import health, oci, restart, runtimes
 from toolkit.engine.argv import command
 from toolkit.engine.container import PAUSED, Container, Status
 from toolkit.engine.hostconfig import host_config
@@ -156,8 +156,8 @@ def info(engine: "Engine") -> dict[str, Any]:
         "CPUShares": "cpu" in has,
         "CPUSet": "cpuset" in has,
         "PidsLimit": "pids" in has,
-        "Runtimes": {"container-toolkit": {"path": "container-toolkit"}},
-        "DefaultRuntime": "container-toolkit",
+        "Runtimes": {runtimes.OWN: {"path": runtimes.OWN}, **engine.settings.runtimes},
+        "DefaultRuntime": engine.settings.default_runtime or runtimes.OWN,
         "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
         "KernelVersion": kernel.release,
         "OperatingSystem": _os_name(),

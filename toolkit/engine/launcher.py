@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 from toolkit.core.errors import CommandNotExecutableError, ConflictError, InvalidError, NotFoundError, StorageFullError
-from toolkit.engine import devices, events, health, oci, restart, users
+from toolkit.engine import devices, events, filters, health, oci, restart, runtimes, users
 from toolkit.engine.options import ExecOptions
 from toolkit.linux import namespace, procfs
 from toolkit.runtime import plan as planner
@@ -103,7 +103,12 @@ class Launcher:
         config = self._config(container, root, console_size)
         _make_directory(self._engine.paths.container(container.id))
         request = self._request(container, attach=attach, trace=trace, gated=gated)
-        request = request._replace(uses_reserve=not gated and planner.begins_in_reserve(config))
+        state, *program = self._other_runtime(container) or ("",)
+        if program:
+            os.makedirs(state, 0o700, exist_ok=True)
+            request = request._replace(undertaker=runtimes.undertaker(state, tuple(program), container.id))
+        else:
+            request = request._replace(uses_reserve=not gated and planner.begins_in_reserve(config))
         session = self.zygote.begin(request, lock_fd)
         try:
             plan = self._plan(container, config, root, gated=gated)
@@ -116,6 +121,12 @@ class Launcher:
             raise
         session.carry_out(plan)
         return session
+
+    def _other_runtime(self, container: "Container") -> tuple[str, ...]:
+        """Return where the runtime that was asked for keeps its state, and its command; nothing for our own."""
+        name = container.options.runtime
+        program = runtimes.command(name, self._engine.settings.runtimes) if name else ()
+        return (runtimes.state_directory(self._engine.paths.run, container.id), *program) if program else ()
 
     def _request(self, container: "Container", *, attach: bool, trace: bool, gated: bool) -> Request:
         """Say what the monitor has to do."""
@@ -196,7 +207,11 @@ class Launcher:
         config = oci.config(options, image, identity, place)
         if console_size is not None:
             config["process"]["consoleSize"] = {"height": console_size[0], "width": console_size[1]}
-        return config
+        if not self._other_runtime(container):
+            return config
+        limits = container.cgroups.holdable(oci.resources(options, devices.find(options)))
+        seccomp = filters.document(options, config["process"])
+        return runtimes.prepared(config, self._engine.paths.rootfs, limits, seccomp)
 
     def _identity(self, container: "Container", root: "RootFilesystem", user: str) -> users.Identity:
         """Look its user up; in a container that never ran that is a matter of the image alone, and is kept."""
@@ -249,11 +264,14 @@ class Launcher:
         self, container: "Container", config: Config, root: "RootFilesystem", *, gated: bool
     ) -> "tuple[Step, ...]":
         engine, options = self._engine, container.options
+        place = planner.OverlayRoot(
+            root.lower, root.upper, root.work, root.options, engine.paths.rootfs, engine.paths.root
+        )
+        if other := self._other_runtime(container):
+            return planner.foreign_plan(config, container.id, engine.paths.container(container.id), other, place)
         plan = planner.plan(
             config,
-            overlay=planner.OverlayRoot(
-                root.lower, root.upper, root.work, root.options, engine.paths.rootfs, engine.paths.root
-            ),
+            overlay=place,
             cgroup=container.cgroups.place(container.id, oci.resources(options, devices.find(options))),
             seccomp=engine.seccomp_filter(options, config["process"]),
         )

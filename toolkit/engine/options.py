@@ -136,6 +136,8 @@ class ContainerOptions(NamedTuple):
     device_cgroup_rules: tuple[str, ...] = ()
     """"TYPE MAJOR:MINOR ACCESS", as devices.allow of cgroup v1 takes it."""
     cgroup_parent: str = ""
+    runtime: str = ""
+    """Another OCI runtime, by its registered name, its path, or a program on PATH; empty: the engine's own."""
     """The group below which the container's own is made; empty: the engine's."""
     shm_size_bytes: int = 0
     """0: 64 MiB."""

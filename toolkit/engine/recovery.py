@@ -115,7 +115,7 @@ class Recovery:
                 return  # somebody else is about to start it
             time.sleep(_PAUSE_S)  # the monitor that was killed has not let go of it yet
         try:
-            self._cgroups(ident).destroy(ident)
+            self._destroy(ident)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self._paths.exit_file(ident)}.new")  # the place for the end of what did not begin
             if forget:
@@ -166,7 +166,7 @@ class Recovery:
 
     def clean(self, ident: str) -> None:
         """Do what a monitor does at the end; the caller holds the lock."""
-        self._cgroups(ident).destroy(ident)
+        self._destroy(ident)
         is_lost = self._note_loss(ident)
         try:
             row = self._state.get("container", ident)
@@ -179,6 +179,16 @@ class Recovery:
             row.doc["options"]["auto_remove"] and policy.asked(self._paths.container(ident)) != "restart"
         ):
             self.remove(ident)
+
+    def _destroy(self, ident: str) -> None:
+        """Kill what is left of the container, and take its groups away."""
+        with contextlib.suppress(NotFoundError):
+            runtime = self._state.get("container", ident).doc["options"].get("runtime", "")
+            if runtime:
+                from toolkit.engine import runtimes
+
+                runtimes.bury(self._engine, ident, runtime)
+        self._cgroups(ident).destroy(ident)
 
     def _cgroups(self, ident: str) -> "Cgroups":
         """Return the groups that the container's are among."""

@@ -175,6 +175,7 @@ def applied(settings: Settings, options: "ContainerOptions") -> "ContainerOption
         "ipc_mode": options.ipc_mode or settings.default_ipc_mode,
         "cgroupns_mode": options.cgroupns_mode or settings.default_cgroupns_mode,
         "cgroup_parent": options.cgroup_parent or settings.cgroup_parent,
+        "runtime": options.runtime or settings.default_runtime,
     }
     if settings.no_new_privileges and not any("no-new-privileges" in each for each in options.security_opt):
         changes["security_opt"] = (*options.security_opt, "no-new-privileges=true")

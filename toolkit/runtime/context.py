@@ -63,6 +63,7 @@ class Context:
         "candidates",
         "creator",
         "handed",
+        "home",
         "pid",
         "reports",
         "root_fd",
@@ -91,6 +92,8 @@ class Context:
         """Who makes the container for another to start; None: a monitor starts it."""
         self.candidates: tuple[str, ...] | None = None
         """Paths to try for the program, where they have been found ahead of its execve."""
+        self.home = ""
+        """What HOME is to be, where the program's environment does not say; empty: it is left out."""
         self.target_pidfd = -1
         """For exec: the process whose namespaces are joined."""
 
@@ -108,6 +111,14 @@ class Context:
                 os.close(fd)
         self.stdio = NO_STDIO
         self.handed.clear()
+
+    def adopt(self, pid: int) -> None:
+        """Note a process that another runtime has made; its pipes are no longer ours."""
+        for fd in {*self.stdio} - {-1}:
+            os.close(fd)
+        self.stdio = NO_STDIO
+        self.pid = pid
+        self.reports.born(pid)
 
     def close(self) -> None:
         """Let go of the way to the other actor."""

@@ -19,7 +19,7 @@ from _socket import AF_UNIX, MSG_CMSG_CLOEXEC, SOCK_SEQPACKET
 from _socket import socket as RawSocket  # noqa: N812 - the class under the standard library's own
 
 from toolkit.core import clock
-from toolkit.linux import namespace
+from toolkit.linux import namespace, process
 from toolkit.runtime import channel, frames, handover, remains, restart, starter
 from toolkit.runtime.handover import Handover
 from toolkit.runtime.meeting import ExitRecord
@@ -123,9 +123,12 @@ def begin_outside(request: bytes, fds: list[int]) -> None:
         request: as it came.
         fds: the connection to whoever asked, and the lock of the run directory if there is one.
     """
-    if not Request.decode(request).run_dir:
+    asked = Request.decode(request)
+    if not asked.run_dir:
         _execute(request, fds)
         return
+    if asked.undertaker:
+        process.set_child_subreaper(1)  # another runtime makes the container's first process, and ends
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     helper = os.fork()
     if helper == 0:

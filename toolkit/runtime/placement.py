@@ -29,8 +29,9 @@ def place(hierarchy: "Hierarchy", name: str, resources: "Resources", *, real: "H
         directories=directories,
         writes=_cpuset_writes(hierarchy, directories) + tuple(hierarchy.writes(name, resources)),
         device_program=_device_program(hierarchy, name, resources),
-        join_files=tuple(f"{directory}/{_join_file(hierarchy, directory)}" for directory in directories),
+        join_files=join_files(hierarchy, directories),
         mounts=tuple(_mounts(hierarchy, real or hierarchy, name, directories)),
+        sources=tuple(each for each in directories if not _is_v2(hierarchy, each)),
     )
 
 
@@ -43,8 +44,11 @@ def _is_v2(hierarchy: "Hierarchy", directory: str) -> bool:
     return bool(hierarchy.v2) and directory.startswith(f"{hierarchy.v2}/")
 
 
-def _join_file(hierarchy: "Hierarchy", directory: str) -> str:
-    return "cgroup.procs" if _is_v2(hierarchy, directory) else "tasks"
+def join_files(hierarchy: "Hierarchy", directories: tuple[str, ...]) -> tuple[str, ...]:
+    """Return where a process writes "0" to get into these groups."""
+    return tuple(
+        f"{directory}/{'cgroup.procs' if _is_v2(hierarchy, directory) else 'tasks'}" for directory in directories
+    )
 
 
 def _mounts(

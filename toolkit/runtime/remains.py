@@ -18,6 +18,7 @@ _RECORD_BYTES = 8192
 _MAX_COUNTERS = 4096
 _MAX_ERROR = 1000
 """Characters; in JSON each may take six bytes."""
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _CGROUP_REMOVAL_TRIES = 200
 _CGROUP_REMOVAL_PAUSE_S = 0.005
 
@@ -110,6 +111,8 @@ def was_oom_killed(request: Request) -> bool:
 
 def remove_cgroups(request: Request) -> None:
     """Remove the container's groups; what its init left running in them goes first."""
+    if request.undertaker:
+        bury(request.undertaker)
     if not request.cgroups:
         return
     if request.holder and os.path.isdir(request.holder):
@@ -117,6 +120,26 @@ def remove_cgroups(request: Request) -> None:
         members.kill(request.holder, request.holder if is_v1 else "")
     for directory in request.cgroups:
         _remove_cgroup(directory)
+
+
+def bury(undertaker: tuple[str, ...]) -> None:
+    """Have another runtime take away what it has made; what it leaves in the groups goes next.
+
+    Args:
+        undertaker: the directory of its state, which goes too, and its command.
+    """
+    from toolkit.image.erase import erase
+
+    state, *command = undertaker
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, null, target) for target in (0, 1, 2)]
+        os.waitpid(os.posix_spawn(command[0], command, _ENVIRONMENT, file_actions=actions), 0)
+    except OSError as exc:
+        sys.stderr.write(f"monitor: {command[0]}: {exc}\n")  # it was removed meanwhile
+    finally:
+        os.close(null)
+    erase(state)
 
 
 def _remove_cgroup(directory: str) -> None:

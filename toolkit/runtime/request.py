@@ -38,6 +38,9 @@ class Request(NamedTuple):
     successor: tuple[str, ...] = ()
     """A command that the monitor becomes at the end if nobody is attached then (removal of --rm)."""
 
+    undertaker: tuple[str, ...] = ()
+    """Where another runtime keeps its state, and its command that takes away what it has made; empty: it is our own."""
+
     care: "tuple[Any, ...] | None" = None
     """What else is to be done for it while it runs; see `tending.Care`."""
     journal: str = ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bundles import Bundle, Runtime, wait_until
+from tests.support.bundles import Bundle, Runtime, is_running, wait_until
 from toolkit.linux.process import set_child_subreaper
 
 pytestmark = pytest.mark.needs("root", "busybox")
@@ -195,14 +195,7 @@ def test_kill_all_reaches_every_process(runtime: Runtime, bundle: Bundle) -> Non
         pids: list[int] = json.loads(runtime("ps", "--format", "json", ident).out)
         assert len(pids) == 3
         assert runtime("kill", "--all", ident, "KILL").code == 0
-        wait_until(lambda: not any(_is_running(pid) for pid in pids))
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
+        wait_until(lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_force_deletes_what_runs(runtime: Runtime, bundle: Bundle) -> None:

@@ -44,6 +44,8 @@ class Hierarchy(NamedTuple):
     """What the v2 hierarchy has to hand down."""
     has_systemd: bool = False
     """Whether systemd runs, so that its own v1 hierarchy must be joined too."""
+    accounted: tuple[str, ...] = ACCOUNTED
+    """The controllers in which every container has a group, limits or not."""
 
     @property
     def kind(self) -> str:
@@ -64,6 +66,12 @@ class Hierarchy(NamedTuple):
     def controllers(self) -> frozenset[str]:
         """Return the controllers that can be used here, by their own names ("io" is v2's "blkio")."""
         return self.v2_controllers | {name for name in self.v1 if not name.startswith("name=")}
+
+    def with_all(self) -> "Hierarchy":
+        """Return the same cgroups for containers that have a group in every hierarchy, as runc's do."""
+        v2_names = {name: old for old, name in _V2_NAME.items()}
+        in_v2 = sorted(v2_names.get(name, name) for name in self.v2_controllers)
+        return self._replace(accounted=(*self.v1, *in_v2, UNIFIED))
 
     def mount_of(self, controller: str) -> str | None:
         """Return the mount point of the hierarchy that has `controller`; "" asks for v2 itself."""
@@ -94,12 +102,12 @@ class Hierarchy(NamedTuple):
 
     # Pure: what would be done
 
-    def needed(self, resources: "Resources | None" = None, accounted: tuple[str, ...] = ACCOUNTED) -> tuple[str, ...]:
+    def needed(self, resources: "Resources | None" = None, accounted: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Return the controllers to make a group in, for limits, accounting, devices and kill.
 
         Args:
             resources: the limits.
-            accounted: what to count besides; one that this host lacks is left out.
+            accounted: what to count besides, if not what `self.accounted` says; one that this host lacks is left out.
 
         Raises:
             InvalidError: a unified resource that is no name of a file.
@@ -111,7 +119,7 @@ class Hierarchy(NamedTuple):
             if self.mount_of(controller) is None:
                 message = f"the cgroup controller {controller} is not available, which {purpose} needs"
                 raise UnsupportedError(message, hint=self._cure(controller))
-        wanted = dict.fromkeys((*accounted, *limited))
+        wanted = dict.fromkeys((*(self.accounted if accounted is None else accounted), *limited))
         for controller in ("devices", "name=systemd" if self.has_systemd else "devices"):
             wanted[controller] = None
         if self.is_held_by_v2 or (resources or {}).get("unified"):

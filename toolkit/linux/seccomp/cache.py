@@ -69,9 +69,7 @@ def cached(directory: str, profile: "DockerProfile | None", capabilities: int, a
     from toolkit.linux.seccomp.profile import resolve
     from toolkit.linux.seccomp.rules import flags_of
 
-    # The format has rules by version; nothing else here asks for it.
-    major, minor = os.uname().release.split(".")[:2]
-    plain = resolve(profile, capabilities, architecture, (int(major), int("".join(filter(str.isdigit, minor)))))
+    plain = resolve(profile, capabilities, architecture, kernel_version())
     flags = flags_of(plain)
     content = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
     path = f"{directory}/{content}-{REVISION}-{architecture}.bpf"
@@ -82,6 +80,12 @@ def cached(directory: str, profile: "DockerProfile | None", capabilities: int, a
         program = compile_filter(plain, architecture)
         _write(path, program)
     return Program(program, flags)
+
+
+def kernel_version() -> tuple[int, int]:
+    """Return the kernel's version: docker's format of profiles has rules by it; nothing else here asks for it."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(filter(str.isdigit, minor)))
 
 
 def _read(path: str) -> bytes | None:

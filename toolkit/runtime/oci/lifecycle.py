@@ -111,7 +111,7 @@ class _Attempt(making.Answers):
         self._config = config
         self._log = log
         self._console: Console | None = None
-        self._hierarchy = cgroup.detect()
+        self._hierarchy = cgroup.detect().with_all()
         name, is_relative = cgroups.name_of(config, ident)
         base = cgroups.own_groups(self._hierarchy) if is_relative else {}
         self.record = Record(

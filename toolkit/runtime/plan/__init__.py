@@ -14,6 +14,7 @@ allows it last; the death signal after the last change of user, which clears it.
 """
 
 from toolkit.runtime import steps
+from toolkit.runtime.plan.foreign import foreign_plan
 from toolkit.runtime.plan.mounts import has_mapped, root, root_path, root_propagation, rootfs
 from toolkit.runtime.plan.namespaces import begin, begin_in_user_namespace, enter, names, namespaces
 from toolkit.runtime.plan.place import NO_CGROUP, Cgroup, Creation, ExecTarget, Filter, OverlayRoot
@@ -34,6 +35,7 @@ __all__ = [
     "OverlayRoot",
     "begins_in_reserve",
     "exec_plan",
+    "foreign_plan",
     "plan",
     "without_reserve",
 ]

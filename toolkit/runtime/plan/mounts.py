@@ -92,7 +92,7 @@ def rootfs(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str], *, i
     handed = _handed(config, wanted)
     for position, entry in enumerate(mounts):
         if entry.get("type") in ("cgroup", "cgroup2"):
-            yield from _cgroup_mounts(entry, cgroup)
+            yield from _cgroup_mounts(entry, cgroup, has_namespace="cgroup" in wanted)
             continue
         yield _mount_step(entry, handed.get(position, -1))
         if _is_own_dev(entry):
@@ -215,11 +215,18 @@ def _mount_step(entry: "spec.Mount", handed: int) -> "Step":
     )
 
 
-def _cgroup_mounts(entry: "spec.Mount", cgroup: "Cgroup") -> "Iterator[Step]":
-    """Show the container its own groups: the v2 tree, or on v1 one mount for each hierarchy."""
+def _cgroup_mounts(entry: "spec.Mount", cgroup: "Cgroup", *, has_namespace: bool) -> "Iterator[Step]":
+    """Show the container its own groups: the v2 tree, or on v1 one mount for each hierarchy.
+
+    Without a cgroup namespace a v1 hierarchy would show the whole host's, so
+    the container's own directory is bound instead, as runc does.
+    """
     options = parse_options(entry.get("options", []))
     base = entry["destination"]
     if not cgroup.mounts:
+        return
+    if cgroup.mounts[0][0] and cgroup.sources and not has_namespace:
+        yield from _bound_groups(base, cgroup, options.flags)
         return
     if cgroup.mounts[0][0]:
         trees = tuple((name, data) for name, _fstype, data in cgroup.mounts)
@@ -228,6 +235,16 @@ def _cgroup_mounts(entry: "spec.Mount", cgroup: "Cgroup") -> "Iterator[Step]":
     for _name, fstype, data in cgroup.mounts:
         purpose = _PURPOSES["/sys/fs/cgroup"]
         yield steps.MountFilesystem(base, fstype, "cgroup", options.flags, data, purpose=purpose)
+
+
+def _bound_groups(base: str, cgroup: "Cgroup", flags: int) -> "Iterator[Step]":
+    plain = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
+    yield steps.MountFilesystem(base, "tmpfs", "tmpfs", plain, "mode=755,size=64k")
+    for (name, _fstype, _data), source in zip(cgroup.mounts, cgroup.sources, strict=True):
+        purpose = _PURPOSES["/sys/fs/cgroup"]
+        yield steps.MountFilesystem(f"{base}/{name}", "bind", source, flags | mount.MS_BIND, "", purpose=purpose)
+    if flags & mount.MS_RDONLY:
+        yield steps.ReadonlyPath(base)
 
 
 def _devices(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":

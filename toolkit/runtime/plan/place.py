@@ -16,6 +16,8 @@ class Cgroup(NamedTuple):
     """Where init writes "0" to get in."""
     mounts: tuple[tuple[str, str, str], ...] = ()
     """What the container sees: directory below /sys/fs/cgroup ("" for itself), type, mount data."""
+    sources: tuple[str, ...] = ()
+    """What a container without a cgroup namespace sees on v1, bound: the group's directory for each of `mounts`."""
     links: tuple[tuple[str, str], ...] = ()
     """Names below /sys/fs/cgroup for controllers that share a hierarchy."""
 

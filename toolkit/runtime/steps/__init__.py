@@ -4,6 +4,7 @@ from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, decode
 from toolkit.runtime.steps.borrow import BorrowMount
 from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices, MountCgroups
 from toolkit.runtime.steps.devices import BindDevices, LinkDevices, MakeDevices
+from toolkit.runtime.steps.foreign import CreateByRuntime, ShowOverlay, StartByRuntime
 from toolkit.runtime.steps.identity import (
     ChangeDirectory,
     GiveStdio,
@@ -72,6 +73,7 @@ __all__ = [
     "ChangeRoot",
     "CloneMounts",
     "ConnectStdio",
+    "CreateByRuntime",
     "CreateCgroup",
     "DieWithMonitor",
     "EnterNamespaces",
@@ -119,6 +121,8 @@ __all__ = [
     "SetScheduler",
     "SetSecurityLabel",
     "SetUser",
+    "ShowOverlay",
+    "StartByRuntime",
     "Step",
     "Unshare",
     "UnshareCgroup",

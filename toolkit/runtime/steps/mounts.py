@@ -242,6 +242,21 @@ class MountFilesystem(NamedTuple):
             os.close(fd)
 
 
+def _open_null(root_fd: int) -> int:
+    """Return a descriptor of the container's /dev/null, -1 if it has none."""
+    try:
+        fd = rooted.open_in_root(root_fd, "/dev/null")
+    except OSError as exc:
+        if exc.errno in (errno.ENOENT, errno.ENOTDIR):
+            return -1
+        raise
+    found = os.fstat(fd)
+    if stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3):
+        return fd
+    os.close(fd)
+    return -1
+
+
 @step(
     INIT,
     "rootfs",
@@ -256,6 +271,28 @@ class MaskPath(NamedTuple):
     def calls(self) -> tuple[str, ...]:
         return (f'mount("/dev/null", {quoted(self.path)}, NULL, MS_BIND, NULL)',)
 
+    def _hide_file(self, root_fd: int) -> None:
+        """Bind the container's own null, since its root could change the mode of the host's, for everybody.
+
+        A container without one gets the host's, read-only: so it cannot be changed either.
+        """
+        null = _open_null(root_fd)
+        source = "/dev/null" if null < 0 else by_fd(null)
+        fd = rooted.open_in_root(root_fd, self.path)
+        try:
+            mount.mount(source, by_fd(fd), None, mount.MS_BIND)
+        finally:
+            os.close(fd)
+            if null >= 0:
+                os.close(null)
+        if null < 0:
+            fd = rooted.open_in_root(root_fd, self.path)
+            try:
+                flags = mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY | kept_flags(by_fd(fd))
+                mount.mount(None, by_fd(fd), None, flags)
+            finally:
+                os.close(fd)
+
     def apply(self, context: "Context") -> None:
         try:
             fd = rooted.open_in_root(context.root_fd, self.path)
@@ -267,7 +304,7 @@ class MaskPath(NamedTuple):
             if stat.S_ISDIR(os.fstat(fd).st_mode):
                 mount.mount("tmpfs", by_fd(fd), "tmpfs", mount.MS_RDONLY, "size=0k,nr_inodes=1,mode=555")
             else:
-                mount.mount("/dev/null", by_fd(fd), None, mount.MS_BIND)
+                self._hide_file(context.root_fd)
         finally:
             os.close(fd)
 

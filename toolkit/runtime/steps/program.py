@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import stat
 import time
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.runtime.context import Context
 
+_MAX_PASSWD = 1 << 20
+"""Bytes of a container's list of users that are read."""
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SIGNALS_LEFT_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
 
@@ -135,6 +138,27 @@ class FindProgram(NamedTuple):
         program.check(found)
         prepare_for_execve(3 + self.kept_fds)
         context.candidates = found
+        if not any(pair.startswith("HOME=") for pair in self.env):
+            context.home = home_of(os.getuid())
+
+
+def home_of(uid: int) -> str:
+    """Return the home directory of a user of the container, whose files are not to be trusted; "/" if it has none."""
+    try:
+        fd = os.open("/etc/passwd", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP, errno.ENXIO):
+            raise
+        return "/"
+    try:
+        text = os.read(fd, _MAX_PASSWD) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)
+    for line in text.split(b"\n"):
+        fields = line.split(b":")
+        if len(fields) > 5 and fields[2] == str(uid).encode() and fields[5]:
+            return os.fsdecode(fields[5].replace(b"\0", b""))
+    return "/"
 
 
 def prepare_for_execve(first_fd: int) -> None:
@@ -170,6 +194,8 @@ class Exec(NamedTuple):
 
     def apply(self, context: "Context") -> None:
         env = {pair.partition("=")[0]: pair.partition("=")[2] for pair in self.env}
+        if context.home:
+            env["HOME"] = context.home
         failure: OSError | None = None
         for path in self.candidates(env) if context.candidates is None else context.candidates:
             # Before it is done: when it has worked nobody is left here to say so.
@@ -228,7 +254,9 @@ class Exec(NamedTuple):
             return CommandNotExecutableError(f"{prefix}exec format error", hint=hint)
         if failure.errno == errno.EACCES:
             if os.path.isdir(name):
-                return CommandNotExecutableError(f"{prefix}is a directory", hint="name a program in it")
+                return CommandNotExecutableError(
+                    f"{prefix}is a directory: permission denied", hint="name a program in it"
+                )
             return CommandNotExecutableError(
                 f"{prefix}permission denied", hint=f"make it executable: chmod +x {quoted(name)[1:-1]}"
             )
