@@ -71,6 +71,13 @@ def test_directory_stands_for_all_devices_in_it(engine: Engine, tmp_path: os.Pat
     assert ran.out.split() == ["./one", "./sub/two", "600", "640"]
 
 
+def test_of_several_devices_at_one_path_the_last_is_there(engine: Engine) -> None:
+    mappings = (DeviceMapping("/dev/null", "/dev/x"), DeviceMapping("/dev/zero", "/dev/x"))
+    assert run(engine, "stat", "-c", "%t:%T", "/dev/x", devices=mappings).out == "1:5\n"
+    mappings = (DeviceMapping("/dev/zero", "/dev/null"), DeviceMapping("/dev/full", "/dev/zero"))
+    assert run(engine, "stat", "-c", "%t:%T", "/dev/null", devices=mappings, privileged=True).out == "1:5\n"
+
+
 def test_symlink_to_a_device_is_the_device(engine: Engine, tmp_path: os.PathLike[str]) -> None:
     os.symlink("/dev/zero", f"{tmp_path}/link")
     ran = run(engine, "stat", "-c", "%t:%T %F", "/dev/x", devices=(DeviceMapping(f"{tmp_path}/link", "/dev/x"),))

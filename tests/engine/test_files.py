@@ -187,6 +187,17 @@ def test_symlink_in_the_way_is_replaced_and_not_followed(container: Container) -
         assert b"root" in archive.extractfile("passwd").read()  # type: ignore[union-attr]  # it is a file
 
 
+def test_what_is_mounted_in_a_container_is_not_replaced_and_stays_mounted(engine: Engine) -> None:
+    made = _make(engine, "true")
+    before = _in(made, "cat /etc/hosts; grep -c /etc/hosts /proc/mounts")
+    with pytest.raises(ConflictError, match='cannot replace "/etc/hosts": something is mounted on it'):
+        made.files.put("/etc", _tar(("hosts", {"content": b"x"})))
+    assert _in(made, "cat /etc/hosts; grep -c /etc/hosts /proc/mounts") == before
+    made.stop(0)
+    with pytest.raises(ConflictError, match="something is mounted on it"):
+        made.files.put("/etc", _tar(("hosts", {"content": b"x"})))
+
+
 def test_read_only_root_takes_nothing_but_its_tmpfs_does(engine: Engine) -> None:
     made = _make(engine, "true", read_only=True, tmpfs={"/t": ""})
     with pytest.raises(ConflictError, match="container rootfs is marked read-only"):

@@ -50,20 +50,19 @@ def find(options: "ContainerOptions") -> HostDevices:
     limited = [device for field in _RATES for device in getattr(options, field)]
     if not (limited or options.devices or options.device_cgroup_rules or options.privileged):
         return NOTHING
-    nodes: list[Node] = []
+    found: dict[str, tuple[str, Node]] = {}  # by path in the container: the last one that wants it has it
     rules: list[Rule] = []
-    sources: list[str] = []
     for source, node in _all_devices() if options.privileged else ():
-        nodes.append(node)
-        sources.append(source)
+        found[node["path"]] = source, node
     for mapping in options.devices:
         for source, node in _mapped(mapping):
-            nodes.append(node)
-            sources.append(source)
+            found[node["path"]] = source, node
             rules.append(_rule(node["type"], node.get("major", 0), node.get("minor", 0), mapping.permissions))
     for text in options.device_cgroup_rules:
         rules += parse_rule(text)
-    return HostDevices(tuple(nodes), tuple(rules), {each.path: _number(each.path) for each in limited}, tuple(sources))
+    numbers = {each.path: _number(each.path) for each in limited}
+    nodes, sources = tuple(node for _, node in found.values()), tuple(source for source, _ in found.values())
+    return HostDevices(nodes, tuple(rules), numbers, sources)
 
 
 def _mapped(mapping: "DeviceMapping") -> "Iterator[tuple[str, Node]]":

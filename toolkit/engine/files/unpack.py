@@ -140,6 +140,9 @@ class _Unpacker:
             raise ConflictError(f'cannot overwrite directory "{where}" with non-directory "{info.name}"')
         if not self._may_replace_kind and info.isdir():
             raise ConflictError(f'cannot overwrite non-directory "{where}" with directory "{info.name}"')
+        if _is_mounted_on(parent, name):
+            # The kernel would let us: from another mount namespace it unmounts what is there (Linux 3.18).
+            raise ConflictError(f'cannot replace "{where}": something is mounted on it', hint="write to it from inside")
         if is_directory:
             from toolkit.image.erase import erase
 
@@ -193,6 +196,21 @@ class _Unpacker:
         finally:
             os.close(handle)
         _set_times(info, parent, name)
+
+
+def _is_mounted_on(parent: int, name: str) -> bool:
+    """Tell whether a file is the root of a mount: it is on another one than the directory that it is in."""
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        return _mount_id(handle) != _mount_id(parent)
+    finally:
+        os.close(handle)
+
+
+def _mount_id(fd: int) -> str:
+    """Return the id of the mount that a descriptor is on; see proc_pid_fdinfo(5)."""
+    with open(f"/proc/self/fdinfo/{fd}") as file:
+        return next(line.split()[1] for line in file if line.startswith("mnt_id:"))
 
 
 def _inside(name: str) -> str:

@@ -17,6 +17,7 @@ _HINTS: "Mapping[int, str]" = {
 }
 _WRITE_HINTS: "Mapping[int, str]" = {
     **_HINTS,
+    errno.EOPNOTSUPP: "this device or its I/O scheduler does not have it: a weight needs bfq",
     errno.EBUSY: "the limit is below what is in use now, or the group holds processes and cannot hand down controllers",
     errno.EINVAL: "the kernel does not take this value here",
     errno.ENOENT: "this kernel lacks this cgroup file, or its controller is not handed down to this group",
