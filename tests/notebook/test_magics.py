@@ -251,3 +251,28 @@ def test_signal_handler_is_given_back(cells: Cells) -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_files_go_in_and_out_by_a_cell(cells: Cells, sleeper: Container, tmp_path: os.PathLike[str]) -> None:
+    with open(f"{tmp_path}/in", "w") as file:
+        file.write("text")
+    assert cells.run(f"%container cp {tmp_path}/in sleeper:/new").error is None
+    assert cells.run(f"%container cp sleeper:/new {tmp_path}/out").error is None
+    with open(f"{tmp_path}/out") as file:
+        assert file.read() == "text"
+    changes = cells.value("%container diff sleeper")
+    assert ("A", "/new") in changes
+    assert isinstance(cells.run("%container cp sleeper:/none .").error, CommandError)
+    assert isinstance(cells.run("%container export sleeper").error, CommandError)  # a cell takes no tar
+
+
+def test_limits_and_names_are_changed_by_a_cell(cells: Cells, sleeper: Container) -> None:
+    assert cells.value("%container update --pids-limit 50 sleeper").id == sleeper.id
+    cells.run("%container rename sleeper renamed")
+    assert names(cells) == ["renamed"]
+    assert cells.run("%container port renamed").stdout == ""
+
+
+def test_use_of_disk_is_a_table(cells: Cells, sleeper: Container) -> None:
+    table = cells.value("%container system df")
+    assert table.column("TYPE") == ["Images", "Containers", "Local Volumes", "Build Cache"]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from toolkit.notebook.session import CellSession
 
 _NAME = "container"
-_DEEDS = ("start", "stop", "kill")
+_DEEDS = ("start", "stop", "kill", "update")
 """Commands on several containers, whose value is the one where only one was named."""
 _SHELL_WORDS = frozenset({"|", "||", "&&", ";", "&", ">", ">>", "<"})
 

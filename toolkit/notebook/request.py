@@ -8,7 +8,7 @@ from toolkit.cli.flags import HelpRequestedError, Parsed, UsageError, parse
 from toolkit.notebook.errors import CommandError
 
 TAKES_STDIN = ("run", "exec", "start")
-_LISTS = ("ps", "images", "top")
+_LISTS = ("ps", "images", "top", "system df")
 
 
 class Request(NamedTuple):
