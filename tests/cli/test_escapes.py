@@ -20,7 +20,8 @@ def is_harmless(text: str) -> bool:
 def evil(shell: Shell) -> Shell:
     """Start a container whose every text is hostile."""
     options = ("--label", f"{EVIL}={EVIL}", "-e", f"EVIL={EVIL}", "--name", "evil")
-    shell.out("run", "-d", *options, "lab", "sh", "-c", f"printf '%s\\n' '{EVIL}'; exec sleep 60", EVIL)
+    script = f"mkdir /tmp/'{EVIL}'; printf '%s\\n' '{EVIL}'; exec sleep 60"
+    shell.out("run", "-d", *options, "lab", "sh", "-c", script, EVIL)
     return shell
 
 
@@ -34,6 +35,10 @@ def evil(shell: Shell) -> Shell:
         ("inspect", "evil"),
         ("inspect", "--format", "{{json .Config}}", "evil"),
         ("top", "evil"),
+        ("events", "--since", "1h", "--until", "0s"),
+        ("events", "--since", "1h", "--until", "0s", "--format", "{{.Actor.Attributes}}"),
+        ("events", "--since", "1h", "--until", "0s", "--format", "json"),
+        ("diff", "evil"),
         ("stats", "--no-stream"),
     ],
     ids=" ".join,

@@ -88,15 +88,13 @@ class Session:
             self._engine = None
 
     def print(self, text: str) -> None:
-        """Write a line to stdout."""
-        self.stdout.write(text + "\n")
+        """Write a line to stdout, with what would move the cursor escaped."""
+        self.stdout.write(_harmless(text) + "\n")
 
     def complain(self, text: str) -> None:
         """Write to stderr, after what stdout has so far; words of an image or a registry cannot move the cursor."""
-        from toolkit.cli.table import clean
-
         self.stdout.flush()
-        self.stderr.write(clean(text, "\n\t") + "\n")
+        self.stderr.write(_harmless(text) + "\n")
         self.stderr.flush()
 
     def write(self, stream: int, data: bytes) -> None:
@@ -129,6 +127,14 @@ class Session:
             if is_tty and fd is not None and os.isatty(fd):
                 return fd
         return None
+
+
+def _harmless(text: str) -> str:
+    if text.isprintable():
+        return text
+    from toolkit.cli.table import clean
+
+    return clean(text, "\n\t")
 
 
 def shell_session() -> Session:
