@@ -57,6 +57,32 @@ def test_default_profile(oracle: Oracle, native: str, capabilities: int) -> None
     assert disagreements(oracle, default_profile(capabilities, native), native, VALUES + HIGH) == []
 
 
+def _random_calls(profile: Filter, architecture: str, generator: random.Random) -> Iterator[Call]:
+    """Yield calls of numbers at which the filter looks closer, and of any, with any six arguments."""
+    extra = X32_BIT if architecture == "x32" else 0
+    decisions = rules.decisions(profile, architecture)
+    closer = [number for number, cases in decisions.items() if any(case.conditions for case in cases)]
+    assert closer
+    for _ in range(3000):
+        any_number = generator.getrandbits(30) | extra
+        number = generator.choice((generator.choice(closer), generator.randrange(600) | extra, any_number))
+        pick = (*VALUES, *HIGH, generator.getrandbits(64), generator.getrandbits(32))
+        yield Call(number, architecture, tuple(generator.choice(pick) for _ in range(6)))
+
+
+@pytest.mark.parametrize("capabilities", [DEFAULT, 0, ALL])
+@pytest.mark.parametrize("architecture", ["x86_64", "i386", "x32"])
+def test_default_profile_on_any_number_with_any_arguments(oracle: Oracle, architecture: str, capabilities: int) -> None:
+    profile = oracle.known(default_profile(capabilities, "x86_64"))
+    ours, theirs = bpf.decode(compile_filter(profile, "x86_64")), oracle.compile(profile, "x86_64")
+    verdicts: set[int] = set()
+    for call in _random_calls(profile, architecture, random.Random(capabilities)):  # noqa: S311 - reproducible
+        got = simulate(ours, call)
+        verdicts.add(got)
+        assert got == expected(theirs, profile, call), call
+    assert len(verdicts) >= 3
+
+
 def made_up(generator: random.Random, *, overlapping: bool) -> Filter:
     """Return a filter with rules of every kind, in which no two actions fight over one call.
 
