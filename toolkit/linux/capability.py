@@ -10,9 +10,9 @@ capset, raise_ambient.
 import errno
 import os
 import struct
-from typing import NamedTuple
 
 from toolkit.core.errors import InvalidError, SyscallError, UnsupportedError
+from toolkit.core.record import NamedTuple
 from toolkit.linux.flags import flag_names
 from toolkit.linux.libc import c_int, c_ulong, function, syscall
 from toolkit.trace import span

@@ -12,7 +12,6 @@ See Also:
 import errno
 import os
 import resource
-from functools import partial
 
 from toolkit.linux import file, keyring, process, scheduling
 from toolkit.linux.libc import syscall
@@ -50,7 +49,7 @@ def reset_limits() -> None:
     for name, (soft, hard) in LIMITS.items():
         now = resource.getrlimit(process.RLIMITS[name])
         wanted = (soft, _higher(hard, now[1]))
-        if wanted != now and not _may(partial(process.setrlimit, name, *wanted)):
+        if wanted != now and not _may(process.setrlimit, name, *wanted):
             process.setrlimit(name, _lower(soft, now[1]), now[1])
 
 
@@ -65,11 +64,11 @@ def _lower(one: int, other: int) -> int:
 def reset_scheduling() -> None:
     """Be an ordinary process: nice 0, of no special class, on every CPU, and the disks' like any other."""
     if os.sched_getscheduler(0) != os.SCHED_OTHER or os.getpriority(os.PRIO_PROCESS, 0) != 0:
-        _may(lambda: scheduling.set_scheduler("SCHED_OTHER"))
+        _may(scheduling.set_scheduler, "SCHED_OTHER")
     every = tuple(range(os.sysconf("SC_NPROCESSORS_CONF")))
     if os.sched_getaffinity(0) != set(every):
-        _may(lambda: scheduling.set_affinity(every))
-    _may(lambda: scheduling.set_io_priority("IOPRIO_CLASS_NONE", 0))
+        _may(scheduling.set_affinity, every)
+    _may(scheduling.set_io_priority, "IOPRIO_CLASS_NONE", 0)
 
 
 def reset_memory() -> None:
@@ -78,9 +77,9 @@ def reset_memory() -> None:
     with open(path) as score:
         is_zero = score.read() == "0\n"
     if not is_zero:
-        _may(lambda: file.write_text(path, "0"))  # not below what a privileged process has set
+        _may(file.write_text, path, "0")  # not below what a privileged process has set
     if syscall("personality", _ASK_PERSONALITY) != 0:
-        _may(lambda: scheduling.set_personality("LINUX"))
+        _may(scheduling.set_personality, "LINUX")
 
 
 def reset_signals() -> None:
@@ -101,13 +100,13 @@ def reset_keys() -> None:
 def leave_cgroups(task_files: "list[str]") -> None:
     """Write "0" to the `tasks` of v1 groups, to move there."""
     for path in task_files:
-        _may(partial(file.write_text, path, "0"))
+        _may(file.write_text, path, "0")
 
 
-def _may(change: "Callable[[], object]") -> bool:
+def _may(change: "Callable[..., object]", *args: object) -> bool:
     """Make a change, and tell whether this process may."""
     try:
-        change()
+        change(*args)
     except OSError as exc:
         if exc.errno not in _FORBIDDEN:
             raise

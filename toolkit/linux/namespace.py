@@ -3,8 +3,8 @@
 import ctypes
 import errno
 import os
-import signal
 
+from toolkit.linux import signals
 from toolkit.linux.flags import flag_names
 from toolkit.linux.libc import bare_function, c_int, function, syscall
 from toolkit.trace import span
@@ -142,7 +142,7 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     args = _CloneArgs(
         flags=flags,
         pidfd=ctypes.addressof(pidfd),
-        exit_signal=0 if flags & CLONE_PARENT else signal.SIGCHLD,  # a sibling has its parent's
+        exit_signal=0 if flags & CLONE_PARENT else signals.SIGCHLD,  # a sibling has its parent's
         cgroup=max(cgroup_fd, 0),
     )
     call = clone3_text(flags, cgroup_fd)

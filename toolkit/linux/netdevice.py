@@ -1,9 +1,9 @@
 """The one thing about network devices that a container start needs: loopback up."""
 
 import fcntl
-import socket
 import struct
 
+from toolkit.linux import sock
 from toolkit.trace import span
 
 SIOCGIFFLAGS = 0x8913
@@ -20,10 +20,13 @@ def bring_up(name: str) -> None:
     See Also:
         netdevice(7)
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    asker = sock.for_ioctl()
+    try:
         request = struct.pack("16sH14x", name.encode(), 0)
-        with span("net.flags", f'ioctl({sock.fileno()}, SIOCGIFFLAGS, {{ifr_name="{name}"}})'):
-            flags = struct.unpack("16xH14x", fcntl.ioctl(sock, SIOCGIFFLAGS, request))[0] | IFF_UP
+        with span("net.flags", f'ioctl({asker.fileno()}, SIOCGIFFLAGS, {{ifr_name="{name}"}})'):
+            flags = struct.unpack("16xH14x", fcntl.ioctl(asker.fileno(), SIOCGIFFLAGS, request))[0] | IFF_UP
         request = struct.pack("16sH14x", name.encode(), flags)
-        with span("net.flags", f'ioctl({sock.fileno()}, SIOCSIFFLAGS, {{ifr_name="{name}", ifr_flags=IFF_UP}})'):
-            fcntl.ioctl(sock, SIOCSIFFLAGS, request)
+        with span("net.flags", f'ioctl({asker.fileno()}, SIOCSIFFLAGS, {{ifr_name="{name}", ifr_flags=IFF_UP}})'):
+            fcntl.ioctl(asker.fileno(), SIOCSIFFLAGS, request)
+    finally:
+        asker.close()

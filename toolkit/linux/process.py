@@ -3,8 +3,8 @@
 import errno
 import os
 import resource
-import signal
 
+from toolkit.linux import signals
 from toolkit.linux.flags import quoted
 from toolkit.linux.libc import c_char_p, c_int, c_size_t, c_ulong, function, syscall
 from toolkit.trace import span
@@ -95,8 +95,7 @@ def set_parent_death_signal(number: int) -> None:
     See Also:
         PR_SET_PDEATHSIG(2const)
     """
-    name = signal.Signals(number).name if number else "0"
-    with span("process.prctl", f"prctl(PR_SET_PDEATHSIG, {name})"):
+    with span("process.prctl", lambda: f"prctl(PR_SET_PDEATHSIG, {signals.name(number) if number else 0})"):
         _prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
@@ -279,4 +278,4 @@ def pidfd_send_signal(pidfd: int, number: int) -> None:
         pidfd_send_signal(2), Linux 5.1
     """
     with span("pidfd.signal", f"pidfd_send_signal({pidfd}, {number}, NULL, 0)", {errno.ESRCH: "the process is gone"}):
-        signal.pidfd_send_signal(pidfd, number)
+        signals.pidfd_send_signal(pidfd, number)

@@ -12,40 +12,33 @@ Between the two actors of a plan that has steps for both:
 All ends are close-on-exec, so a successful execve closes them.
 """
 
-import array
 import errno
-import json
-import os
-import socket
-from typing import Any
 
-from toolkit.core import errors
+from toolkit.core import document, errors
+from toolkit.linux import sock
 
-Message = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+Message = dict[str, "Any"]
 
 _MAX_PACKET = 64 * 1024
 _MAX_FDS = 64
 
 
-def send(channel: socket.socket, message: Message, fds: "tuple[int, ...]" = ()) -> None:
+def send(channel: sock.Socket, message: Message, fds: "tuple[int, ...]" = ()) -> None:
     """Send one message, and descriptors with it."""
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    channel.sendmsg([json.dumps(message).encode()], rights)
+    sock.send(channel, [document.encode(message)], fds)
 
 
-def receive(channel: socket.socket) -> tuple[Message | None, list[int]]:
+def receive(channel: sock.Socket) -> tuple[Message | None, list[int]]:
     """Wait for a message: it (None at the end of the stream) and the descriptors that came with it."""
-    fds = array.array("i")
     try:
-        data, ancillary, _flags, _address = channel.recvmsg(_MAX_PACKET, socket.CMSG_SPACE(_MAX_FDS * fds.itemsize))
+        data, fds = sock.receive(channel, _MAX_PACKET, _MAX_FDS)
     except ConnectionResetError:
         return None, []
-    for level, kind, content in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-    for fd in fds:
-        os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library's own signature
-    return (json.loads(data) if data else None), list(fds)
+    return (document.decode(data) if data else None), fds
 
 
 def failure(exc: BaseException, step_index: int) -> Message:

@@ -1,13 +1,13 @@
 """What the steps of one plan share in the process that carries them out: descriptors and who it is."""
 
 import os
-import socket
-from typing import Protocol
 
+from toolkit.core.record import Protocol
 from toolkit.runtime.steps.base import INIT, OUTSIDE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from toolkit.linux.sock import Socket
     from toolkit.runtime.channel import Message
     from toolkit.runtime.steps.waiting import RunHooks
     from toolkit.trace import Event
@@ -20,11 +20,9 @@ class Reports(Protocol):
 
     def born(self, pid: int) -> None:
         """Say that it has been made."""
-        ...
 
     def master(self, fd: int) -> None:
         """Give away the master end of its terminal."""
-        ...
 
     def executing(self, event: "Event | None") -> None:
         """Say that execve comes next: the end of the stream will say that it worked.
@@ -32,11 +30,9 @@ class Reports(Protocol):
         Args:
             event: of that call; None where nobody records.
         """
-        ...
 
     def failed(self, message: "Message") -> None:
         """Say which step failed, and how; see `channel.failure`."""
-        ...
 
 
 class Creator(Protocol):
@@ -44,15 +40,12 @@ class Creator(Protocol):
 
     def run_hooks(self, step: "RunHooks") -> None:
         """Have it run hooks outside, and wait until they are done."""
-        ...
 
     def take_listener(self, fd: int) -> None:
         """Have it take the descriptor that tells of system calls, and hand it to whoever answers for them."""
-        ...
 
     def await_start(self) -> None:
         """Tell it that all is ready but the program, and wait for the word to start."""
-        ...
 
 
 class Context:
@@ -80,7 +73,7 @@ class Context:
         self.pid = 0
         """The container's first process, once it is made, as the outside sees it."""
         self.reports = reports
-        self.turn: socket.socket | None = None
+        self.turn: Socket | None = None
         """Leads to the other actor, where there are two."""
         self.stdio = stdio
         """What becomes the process's descriptors 0, 1 and 2 where it has no terminal; else -1 each."""
@@ -97,12 +90,12 @@ class Context:
         self.target_pidfd = -1
         """For exec: the process whose namespaces are joined."""
 
-    def become_init(self, turn: socket.socket) -> None:
+    def become_init(self, turn: "Socket") -> None:
         """Turn this copy into the new process's."""
         self.actor = INIT
         self.turn = turn
 
-    def stay_outside(self, turn: socket.socket) -> None:
+    def stay_outside(self, turn: "Socket") -> None:
         """Note the way to the new process; its pipes, and what it has inherited for itself, are no longer ours."""
         self.actor = OUTSIDE
         self.turn = turn

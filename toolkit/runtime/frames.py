@@ -21,10 +21,16 @@ See Also:
     Docker Engine API, "Attach to a container", Stream format
 """
 
-import json
-import socket
 import struct
-from typing import Any
+from _socket import MSG_WAITALL
+
+from toolkit.core import document
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from toolkit.linux.sock import Socket
 
 STDIN = 0
 STDOUT = 1
@@ -41,24 +47,24 @@ def frame(kind: int, content: bytes) -> bytes:
     return HEADER.pack(kind, len(content)) + content
 
 
-def control(message: dict[str, Any]) -> bytes:
+def control(message: "dict[str, Any]") -> bytes:
     """Return a frame of kind CONTROL."""
-    return frame(CONTROL, json.dumps(message).encode())
+    return frame(CONTROL, document.encode(message))
 
 
-def parse_control(content: bytes) -> dict[str, Any]:
+def parse_control(content: bytes) -> "dict[str, Any]":
     """Return the message in a frame of kind CONTROL.
 
     Raises:
         ValueError: it is not a JSON object.
     """
-    message: Any = json.loads(content)
+    message = document.decode(content)
     if not isinstance(message, dict):
         raise ValueError("a control message is a JSON object")  # noqa: TRY004 - its content is wrong, as bad JSON is
     return message
 
 
-def tell(sock: socket.socket, message: dict[str, Any]) -> None:
+def tell(sock: "Socket", message: "dict[str, Any]") -> None:
     """Send a control message on a blocking socket; one who is gone need not be told."""
     try:
         sock.sendall(control(message))
@@ -66,13 +72,13 @@ def tell(sock: socket.socket, message: dict[str, Any]) -> None:
         pass  # whoever asked has left; what was asked is done all the same
 
 
-def read_exactly_one(sock: socket.socket) -> tuple[int, bytes] | None:
+def read_exactly_one(sock: "Socket") -> tuple[int, bytes] | None:
     """Wait for one frame and take not a byte more, so that another process can read the next; None at the end."""
     head = _read_exactly(sock, HEADER.size)
     return None if head is None else rest_of_frame(sock, head)
 
 
-def rest_of_frame(sock: socket.socket, head: bytes) -> tuple[int, bytes] | None:
+def rest_of_frame(sock: "Socket", head: bytes) -> tuple[int, bytes] | None:
     """Wait for the content of a frame whose header, or the beginning of it, has been read already."""
     missing = _read_exactly(sock, HEADER.size - len(head)) if head and len(head) < HEADER.size else b""
     if not head or missing is None:
@@ -85,11 +91,11 @@ def rest_of_frame(sock: socket.socket, head: bytes) -> tuple[int, bytes] | None:
     return None if content is None else (kind, content)
 
 
-def _read_exactly(sock: socket.socket, count: int) -> bytes | None:
+def _read_exactly(sock: "Socket", count: int) -> bytes | None:
     parts: list[bytes] = []
     while count:
         try:
-            data = sock.recv(count, socket.MSG_WAITALL)
+            data = sock.recv(count, MSG_WAITALL)
         except ConnectionResetError:
             return None
         if not data:

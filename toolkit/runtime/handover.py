@@ -13,15 +13,12 @@ The body of a HANDOVER is laid out so that the monitor can use it without
 running much code: see `monitor`.
 """
 
-import array
-import json
 import os
-import socket
 import struct
-from typing import NamedTuple
 
-from toolkit.core import clock
-from toolkit.linux import lock
+from toolkit.core import clock, document
+from toolkit.core.record import NamedTuple
+from toolkit.linux import lock, sock
 from toolkit.runtime import frames, remains
 from toolkit.runtime.context import NO_STDIO
 from toolkit.runtime.meeting import ATTACH_SOCKET, STATUS_FILE
@@ -43,12 +40,12 @@ TENDED_AT = _LAYOUT.size - 1
 """Where in a HANDOVER stands whether there is more to do than to wait."""
 _FD_BYTES = 4
 _TIME_BYTES = 30
+_BACKLOG = 16
 
 
-def send(monitor: socket.socket, kind: bytes, body: bytes = b"", fds: "tuple[int, ...]" = ()) -> None:
+def send(monitor: sock.Socket, kind: bytes, body: bytes = b"", fds: "tuple[int, ...]" = ()) -> None:
     """Send one packet."""
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    monitor.sendmsg([kind, body], rights)
+    sock.send(monitor, [kind, body], fds)
 
 
 class Handover(NamedTuple):
@@ -81,15 +78,14 @@ class Handover(NamedTuple):
         """The descriptors that there are, as they are sent."""
         return tuple(fd for name in (*_QUIET, *_WATCHED) if (fd := getattr(self, name)) >= 0)
 
-    def send(self, monitor: socket.socket) -> None:
+    def send(self, monitor: sock.Socket) -> None:
         """Pass it on."""
         before = _FD_BYTES * sum(getattr(self, name) >= 0 for name in _QUIET)
         quiet = before if self.stays_attached else before + _FD_BYTES
         head = _LAYOUT.pack(HANDOVER, quiet, before, *self[:13])
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", self.fds))]
-        monitor.sendmsg([head, self.started_at.encode(), self.request], rights)
+        sock.send(monitor, [head, self.started_at.encode(), self.request], self.fds)
 
-    def announce(self, monitor: socket.socket, pid: int) -> None:
+    def announce(self, monitor: sock.Socket, pid: int) -> None:
         """Give the monitor what it needs to tell that the program runs, as `pid`, once it does."""
         started = {"event": "started", "pid": pid, "started_at": self.started_at}
         send(monitor, STARTED, frames.control(started))
@@ -103,7 +99,7 @@ class Handover(NamedTuple):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
             fd = os.open(f"{self.run_dir}/{STATUS_FILE}.new", flags, 0o644)
             try:
-                os.write(fd, json.dumps(status).encode())
+                os.write(fd, document.encode(status))
             finally:
                 os.close(fd)
 
@@ -120,7 +116,7 @@ class Handover(NamedTuple):
 
 
 def prepare(
-    request: "Request", request_bytes: bytes, connection: socket.socket, lock_fd: int
+    request: "Request", request_bytes: bytes, connection: sock.Socket, lock_fd: int
 ) -> tuple[Handover, tuple[int, int, int]]:
     """Make pipes, socket and log; return what the monitor gets and what becomes the program's stdio.
 
@@ -166,16 +162,13 @@ def _make_pipes(request: "Request") -> tuple[tuple[int, int, int], tuple[int, in
 
 def _listen(run_dir: str) -> int:
     """Listen in a directory whose path may be too long for a socket address; return the socket."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     directory = lock.open_directory(run_dir)
     try:
-        listener.bind(f"/proc/self/fd/{directory}/{ATTACH_SOCKET}")
+        return sock.listen_at(f"/proc/self/fd/{directory}/{ATTACH_SOCKET}", _BACKLOG).detach()
     finally:
         os.close(directory)
-    listener.listen(16)
-    return listener.detach()
 
 
 def undo_order(request: bytes, message: "dict[str, object]") -> bytes:
     """Return the body of a FAILED packet: what was asked for, and why it came to nothing."""
-    return json.dumps({"request": request.hex(), "failed": message}).encode()
+    return document.encode({"request": request.hex(), "failed": message})

@@ -4,9 +4,14 @@ See Also:
     moby, daemon/health.go
 """
 
-import json
 import os
-from typing import Any, NamedTuple
+
+from toolkit.core import document
+from toolkit.core.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 STARTING = "starting"
 HEALTHY = "healthy"
@@ -69,7 +74,7 @@ class Health(NamedTuple):
         is_early = self.status == STARTING and ran_s < check.start_period_s
         return check.start_interval_s if is_early else check.interval_s
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> "dict[str, Any]":
         """Return it as docker's API shows it."""
         log = [
             {"Start": result.start, "End": result.end, "ExitCode": result.code, "Output": result.output}
@@ -81,18 +86,18 @@ class Health(NamedTuple):
         """Store it among the container's files; where that cannot be (a full disk) the next time may do."""
         path = f"{directory}/{HEALTH_FILE}"
         try:
-            with open(f"{path}.new", "w") as file:
-                json.dump(self.document(), file)
+            with open(f"{path}.new", "wb") as file:
+                file.write(document.encode(self.document()))
             os.rename(f"{path}.new", path)
         except OSError:
             pass  # it is known here all the same, and acted upon
 
 
-def read(directory: str) -> dict[str, Any]:
+def read(directory: str) -> "dict[str, Any]":
     """Return what is stored about the health of the container whose files lie in `directory`, as docker shows it."""
     try:
         with open(f"{directory}/{HEALTH_FILE}", "rb") as file:
-            document: dict[str, Any] = json.load(file)
-            return document
+            stored: dict[str, Any] = document.decode(file.read())
+            return stored
     except (FileNotFoundError, ValueError):
         return Health().document()

@@ -7,20 +7,23 @@ See Also:
 """
 
 import errno
-import json
 import os
 import select
-import signal
 import time
-from typing import Any, NamedTuple
 
+from toolkit.core import document
 from toolkit.core.errors import StartError
-from toolkit.linux import process
+from toolkit.core.record import NamedTuple
+from toolkit.linux import process, signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _CHUNK = 64 * 1024
 _MAX_OUTPUT = 64 * 1024
 """Bytes of what a hook prints that are kept for the message."""
-_LEFT_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+_LEFT_IGNORED_BY_PYTHON = (signals.SIGPIPE, signals.SIGXFSZ)
 
 
 class Hook(NamedTuple):
@@ -35,7 +38,7 @@ class Hook(NamedTuple):
     """0: as long as it takes."""
 
 
-def of_config(entries: list[dict[str, Any]]) -> tuple[Hook, ...]:
+def of_config(entries: "list[dict[str, Any]]") -> tuple[Hook, ...]:
     """Return the hooks of one kind, as `config["hooks"][kind]` lists them; trusted."""
     return tuple(
         Hook(
@@ -48,13 +51,13 @@ def of_config(entries: list[dict[str, Any]]) -> tuple[Hook, ...]:
     )
 
 
-def run_all(kind: str, hooks: tuple[Hook, ...], state: dict[str, Any]) -> None:
+def run_all(kind: str, hooks: tuple[Hook, ...], state: "dict[str, Any]") -> None:
     """Run hooks one after the other.
 
     Raises:
         StartError: one could not be run, returned another code than 0, or took too long (and was killed).
     """
-    text = json.dumps(state).encode()
+    text = document.encode(state)
     for number, hook in enumerate(hooks):
         _run(f"error running {kind} hook #{number}", hook, text)
 
@@ -76,7 +79,7 @@ def _run(what: str, hook: Hook, state: bytes) -> None:
     try:
         output, in_time = _serve(process.pidfd_open(pid), write_in, read_out, state, deadline)
         if not in_time:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signals.SIGKILL)
     finally:
         os.close(read_out)
         status = os.waitpid(pid, 0)[1]
@@ -84,7 +87,7 @@ def _run(what: str, hook: Hook, state: bytes) -> None:
         raise StartError(f"{what}: {hook.path}: hook ran past specified timeout of {float(hook.timeout_s)}s")
     code = os.waitstatus_to_exitcode(status)
     if code:
-        how = f"exit status {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
+        how = f"exit status {code}" if code > 0 else f"killed by {signals.name(-code)}"
         raise StartError(f"{what}: {hook.path}: {how}, output: {' '.join(output.decode(errors='replace').split())}")
 
 

@@ -10,10 +10,10 @@ A line is a JSON array: nanoseconds since the epoch, type, action, id,
 attributes.  Docker's words for it are made by who reads it.
 """
 
-import json
 import os
 import time
 
+from toolkit.core import document
 from toolkit.linux import lock
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 def line(kind: str, action: str, ident: str, attributes: "Mapping[str, str]") -> str:
     """Return an event that happens now, as it stands in the journal."""
-    return json.dumps((time.time_ns(), kind, action, ident, attributes)) + "\n"
+    return document.encode((time.time_ns(), kind, action, ident, attributes)).decode() + "\n"
 
 
 def append(path: str, lines: str) -> None:

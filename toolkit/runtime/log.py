@@ -1,11 +1,9 @@
 """The log of a container: one JSON object a line, as docker's json-file driver writes it."""
 
 import errno
-import json
 import os
-from json.encoder import encode_basestring
 
-from toolkit.core import clock
+from toolkit.core import clock, document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +72,7 @@ def _parts(line: bytes) -> list[bytes]:
 def _entries(stream: str, lines: "Sequence[bytes]", moment: str) -> bytes:
     """Return lines as they stand in the log; half a microsecond each, since some programs print millions."""
     tail = f',"stream":"{stream}","time":"{moment}"}}\n'
-    texts = ['{"log":' + encode_basestring(line.decode(errors="replace")) + tail for line in lines]
+    texts = ['{"log":' + document.quote(line.decode(errors="replace")) + tail for line in lines]
     return "".join(texts).encode(errors="replace")
 
 
@@ -90,6 +88,6 @@ def read_entries(path: str, offset: int = 0) -> "Iterator[tuple[dict[str, str], 
                 return
             offset += len(line)
             try:
-                yield json.loads(line), offset
+                yield document.decode(line), offset
             except ValueError:
                 continue  # a line cut short by a full disk or a crash of the machine

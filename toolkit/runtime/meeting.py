@@ -4,7 +4,7 @@ Apart from their users, so that a command that only looks (`container ps`)
 does not import what starts containers.
 """
 
-from typing import NamedTuple
+from toolkit.core.record import NamedTuple
 
 ATTACH_SOCKET = "attach.sock"
 """In a container's run directory: the monitor listens there."""

@@ -9,17 +9,14 @@ no code.  It lives as long as the container, and every page that Python touches
 is memory that it costs.  `serve` is written for that.
 """
 
-import json
 import os
 import select
-import socket
 import struct
 import time
-from _socket import AF_UNIX, MSG_CMSG_CLOEXEC, SOCK_SEQPACKET
-from _socket import socket as RawSocket  # noqa: N812 - the class under the standard library's own
+from _socket import MSG_CMSG_CLOEXEC
 
-from toolkit.core import clock
-from toolkit.linux import namespace, process
+from toolkit.core import clock, document
+from toolkit.linux import namespace, process, sock
 from toolkit.runtime import channel, frames, handover, remains, restart, starter
 from toolkit.runtime.handover import Handover
 from toolkit.runtime.meeting import ExitRecord
@@ -47,7 +44,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
         helper: a starter to be reaped when it has handed over.
         channel_fd: the socket to the worker.
     """
-    packets = RawSocket(AF_UNIX, SOCK_SEQPACKET, 0, channel_fd)
+    packets = sock.adopt(channel_fd, sock.SOCK_SEQPACKET)
     handed = rights = started = status = executing = terminal = kind = b""
     while True:
         data, ancillary, _flags, _address = packets.recvmsg(_MAX_PACKET, _RIGHTS_SPACE, MSG_CMSG_CLOEXEC)
@@ -93,7 +90,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
 
 def _exec_frame(executing: bytes) -> bytes:
     """Return the event of an execve that has just worked, as a frame."""
-    event = Event.from_json(json.loads(executing[1:]))
+    event = Event.from_json(document.decode(executing[1:]))
     if event.cost_ns == 0:
         event = event._replace(cost_ns=time.monotonic_ns() - event.start_ns)
     return frames.control({"event": "trace", "events": [event.to_json()]})
@@ -111,7 +108,7 @@ def _serve_unusual(data: bytes, rights: bytes, handed: tuple[bytes, bytes], pid:
         os.waitpid(pid, 0)
         if handed[0]:  # the lock came with it; the worker has it no longer
             fds.append(Handover.decode(*handed).lock_fd)
-        _undo(json.loads(data[1:]), fds)
+        _undo(document.decode(data[1:]), fds)
     elif handed[0] and pid:
         os.waitpid(pid, 0)  # it was killed in the middle: so is what it had begun, by whoever finds the lock free
 
@@ -129,7 +126,7 @@ def begin_outside(request: bytes, fds: list[int]) -> None:
         return
     if asked.undertaker:
         process.set_child_subreaper(1)  # another runtime makes the container's first process, and ends
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
     helper = os.fork()
     if helper == 0:
         ours.close()
@@ -160,7 +157,7 @@ def _execute(request: bytes, fds: list[int]) -> None:
 def _undo(document: channel.Message, fds: list[int]) -> None:
     """Clear up after a start that failed, in the order of ownership; then tell why."""
     request = Request.decode(bytes.fromhex(document["request"]))
-    connection = socket.socket(fileno=fds[0])
+    connection = sock.adopt(fds[0])
     remains.undo(request, channel.error_of(document["failed"]), fds[1] if len(fds) > 1 else -1, connection)
 
 
@@ -173,10 +170,10 @@ def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int) -> None:
         relay.add_outputs(handed.stdout_fd, handed.stderr_fd)
         relay.set_stdin(handed.stdin_fd)
     if handed.listener_fd >= 0:
-        relay.listen(socket.socket(fileno=handed.listener_fd))
+        relay.listen(sock.adopt(handed.listener_fd))
     asker: Peer | None = None
     if handed.stays_attached:
-        asker = Peer(socket.socket(fileno=handed.connection_fd), output=True, stdin=handed.takes_stdin)
+        asker = Peer(sock.adopt(handed.connection_fd), output=True, stdin=handed.takes_stdin)
         relay.add_peer(asker)
     else:
         os.close(handed.connection_fd)

@@ -11,12 +11,10 @@ Invariant: at any moment at most one process is inside a step.
 """
 
 import os
-import signal
 import sys
-from typing import NoReturn
 
 from toolkit.core.errors import AbortedError, EngineError
-from toolkit.linux import process
+from toolkit.linux import process, signals
 from toolkit.runtime import channel, frames
 from toolkit.runtime.context import Context
 from toolkit.runtime.steps import INIT, OUTSIDE, Exec, NewProcess, Step, about
@@ -25,13 +23,15 @@ from toolkit.trace.recorder import current, set_current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    from typing import NoReturn
+
+    from toolkit.linux.sock import Socket
 
 
 class Watcher:
     """Whoever asked for the start, seen from the processes that do it: is told, and asked at gates."""
 
-    def __init__(self, sock: "socket.socket", *, is_gated: bool) -> None:
+    def __init__(self, sock: "Socket", *, is_gated: bool) -> None:
         self._sock = sock
         self._is_gated = is_gated
 
@@ -93,13 +93,13 @@ def carry_out(
             index = _give_turn(plan, index, context, watcher)
 
 
-def be_init(plan: tuple[Step, ...], index: int, context: Context, watcher: Watcher) -> NoReturn:
+def be_init(plan: tuple[Step, ...], index: int, context: Context, watcher: Watcher) -> "NoReturn":
     """Do init's steps, the last of which is another program.
 
     Whatever goes wrong is reported to the starter, and the process ends.
     """
     try:
-        process.set_parent_death_signal(signal.SIGKILL)
+        process.set_parent_death_signal(signals.SIGKILL)
         process.set_dumpable(0)  # who is in the container already may not look into the half-made process
         while index < len(plan):
             if about(plan[index]).actor == INIT:

@@ -8,11 +8,15 @@ See Also:
     moby, restartmanager/restartmanager.go: the numbers and the cases are docker's
 """
 
-import json
 import os
-from typing import Any, NamedTuple
 
+from toolkit.core import document
+from toolkit.core.record import NamedTuple
 from toolkit.runtime.meeting import ASKED_FILE, RESTART_FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 60.0
@@ -60,7 +64,7 @@ def read(directory: str) -> Policy | None:
     """Return the policy of the container whose files lie in `directory`; None where it has none."""
     try:
         with open(f"{directory}/{RESTART_FILE}", "rb") as file:
-            return Policy(**json.load(file))
+            return Policy(**document.decode(file.read()))
     except (FileNotFoundError, ValueError, TypeError):  # there is none, or a crash of the machine has cut it short
         return None
 
@@ -79,8 +83,8 @@ def asked(directory: str) -> str:
         return ""
 
 
-def write_document(path: str, document: dict[str, Any]) -> None:
+def write_document(path: str, content: "dict[str, Any]") -> None:
     """Write a JSON file that is seen whole or not at all."""
-    with open(f"{path}.new", "w") as file:
-        json.dump(document, file)
+    with open(f"{path}.new", "wb") as file:
+        file.write(document.encode(content))
     os.rename(f"{path}.new", path)

@@ -7,15 +7,10 @@ pages that need no write; a worker, which waits with time to spare, once more,
 so that whoever asks does not wait for the copies.
 """
 
-import contextlib
 import os
-import signal
-import socket
-from _socket import AF_UNIX, SOCK_SEQPACKET
-from _socket import socketpair as raw_socketpair
 
 from toolkit.core.errors import EngineError
-from toolkit.linux import capability
+from toolkit.linux import capability, signals, sock
 from toolkit.runtime import handover, monitor, steps
 from toolkit.runtime.context import Context
 from toolkit.runtime.request import Request
@@ -67,15 +62,17 @@ class _Nobody:
 
 def rehearse() -> None:
     """Rehearse workers and monitors, in a zygote."""
-    ignored = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else there would be nobody to wait for
+    ignored = signals.signal(signals.SIGCHLD, signals.SIG_DFL)  # else there would be nobody to wait for
     before = _open_fds()
     for _again in range(_TIMES):
         rehearse_worker()
         _rehearse_monitor()
     for fd in _open_fds() - before:  # a monitor leaves its own to the end of its process
-        with contextlib.suppress(OSError):  # the descriptor of the listing itself
+        try:
             os.close(fd)
-    signal.signal(signal.SIGCHLD, ignored)
+        except OSError:
+            pass  # the descriptor of the listing itself
+    signals.signal(signals.SIGCHLD, ignored)
 
 
 def _open_fds() -> set[int]:
@@ -85,7 +82,7 @@ def _open_fds() -> set[int]:
 def rehearse_worker() -> None:
     """Make what a monitor needs and throw it away; try steps that must fail."""
     request = Request.decode(_REQUEST)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours, theirs = sock.pair(sock.SOCK_STREAM)
     made, stdio = handover.prepare(request, _REQUEST, ours, -1)
     made.send(theirs)
     made.announce(theirs, os.getpid())
@@ -97,26 +94,28 @@ def rehearse_worker() -> None:
     context.root_fd = os.open(_ROOT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     for step in steps.decode(_STEPS):
         steps.about(step)
-        with contextlib.suppress(EngineError):
+        try:
             step.apply(context)
+        except EngineError:
+            pass  # as it should be
     os.close(context.root_fd)
 
 
 def _rehearse_monitor() -> None:
     """Be the monitor of a process that says one word and ends."""
     request = Request(id="rehearsal", foreground=True, oom_file="/proc/self/limits")
-    asker, connection = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    channel, of_worker = raw_socketpair(AF_UNIX, SOCK_SEQPACKET)
+    asker, connection = sock.pair(sock.SOCK_STREAM)
+    channel, of_worker = sock.pair(sock.SOCK_SEQPACKET)
     made, stdio = handover.prepare(request, request.encode(), connection, -1)
     log = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
         os.write(stdio[1], b".")
         os._exit(0)
-    with socket.socket(fileno=of_worker.detach()) as to_monitor:
-        made._replace(log_fd=log).send(to_monitor)
-        made.announce(to_monitor, pid)
-        handover.send(to_monitor, handover.EXECUTING)
+    made._replace(log_fd=log).send(of_worker)
+    made.announce(of_worker, pid)
+    handover.send(of_worker, handover.EXECUTING)
+    of_worker.close()
     for fd in (log, *stdio, made.stdout_fd, made.stderr_fd):
         os.close(fd)
     connection.close()

@@ -8,16 +8,16 @@ whoever sends it; a reader that is gone is forgotten; the log gets everything.
 import errno
 import os
 import select
-import socket
 import time
-from typing import Any
 
-from toolkit.linux import pty
+from toolkit.linux import pty, sock
 from toolkit.runtime import frames
 from toolkit.runtime.log import LogWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from toolkit.runtime.tending import Tending
 
 _CHUNK = 64 * 1024
@@ -34,10 +34,10 @@ _STREAM_NAMES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
 class Peer:
     """Someone attached: a socket, what came in and what is still to go out."""
 
-    def __init__(self, sock: socket.socket, *, output: bool, stdin: bool) -> None:
-        sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        self.sock = sock
-        self.fd = sock.fileno()
+    def __init__(self, connection: sock.Socket, *, output: bool, stdin: bool) -> None:
+        connection.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self.sock = connection
+        self.fd = connection.fileno()
         self.reader = frames.FrameReader()
         self.out = bytearray()
         self.output = output
@@ -75,7 +75,7 @@ class Relay:
         self._stdin_is_full = False
         self._stdin_closing = False
         self._master_fd = -1
-        self.listener: socket.socket | None = None
+        self.listener: sock.Socket | None = None
         self._peers: dict[int, Peer] = {}
         self._paused = False
         self._spare_fd = -1
@@ -102,7 +102,7 @@ class Relay:
         self._add_output(master_fd, frames.STDOUT)
         self._stdin_fd = master_fd
 
-    def listen(self, listener: socket.socket) -> None:
+    def listen(self, listener: sock.Socket) -> None:
         """Let others attach through `listener`."""
         self.listener = listener
         listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
@@ -216,7 +216,7 @@ class Relay:
     def _accept(self) -> None:
         assert self.listener is not None
         try:
-            sock, _address = self.listener.accept()
+            connection = sock.accept(self.listener)
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as exc:
@@ -224,7 +224,7 @@ class Relay:
                 raise
             self._refuse()
             return
-        self.add_peer(Peer(sock, output=False, stdin=False))
+        self.add_peer(Peer(connection, output=False, stdin=False))
 
     def _refuse(self) -> None:
         """Turn away who cannot be served for lack of descriptors; left waiting, it would wake us without end."""
@@ -235,7 +235,7 @@ class Relay:
             os.close(self._spare_fd)
             self._spare_fd = -1
         try:
-            self.listener.accept()[0].close()
+            sock.accept(self.listener).close()
         except OSError as exc:  # somebody else has taken what was free
             if exc.errno not in (*_NO_ROOM, errno.EAGAIN, errno.ECONNABORTED):
                 raise
@@ -276,7 +276,7 @@ class Relay:
         except (ValueError, KeyError, RecursionError):  # not our protocol, or JSON too deep for Python's parser
             self._drop(peer)
 
-    def _obey(self, peer: Peer, message: dict[str, Any]) -> None:
+    def _obey(self, peer: Peer, message: "dict[str, Any]") -> None:
         operation = message.get("op")
         if operation == "resize" and self._master_fd >= 0:
             pty.set_window_size(self._master_fd, _size(message["rows"]), _size(message["columns"]))

@@ -1,18 +1,20 @@
 """What a container leaves when it ends, or when its start fails: the exit record, and the clearing up."""
 
 import errno
-import json
 import os
-import socket
 import sys
 import time
 
-from toolkit.core import clock
+from toolkit.core import clock, document
 from toolkit.core.errors import AbortedError, EngineError, StartError, StorageFullError
 from toolkit.linux.cgroup import members
 from toolkit.runtime import channel, frames, journal
 from toolkit.runtime.meeting import ATTACH_SOCKET, CLAIM_FILE, STATUS_FILE, ExitRecord
 from toolkit.runtime.request import Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.linux.sock import Socket
 
 _RECORD_BYTES = 8192
 _MAX_COUNTERS = 4096
@@ -23,7 +25,7 @@ _CGROUP_REMOVAL_TRIES = 200
 _CGROUP_REMOVAL_PAUSE_S = 0.005
 
 
-def undo(request: Request, exc: EngineError, lock_fd: int, connection: socket.socket) -> None:
+def undo(request: Request, exc: EngineError, lock_fd: int, connection: "Socket") -> None:
     """Clear up after a start that failed and whose processes are dead; then tell why it did.
 
     Args:
@@ -63,7 +65,7 @@ def record(request: Request, how: ExitRecord) -> None:
     if request.exit_file:
         fd = os.open(f"{request.exit_file}.new", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            content = json.dumps(how._asdict()).encode()
+            content = document.encode(how._asdict())
             os.write(fd, content)
             os.ftruncate(fd, len(content))
         finally:

@@ -1,7 +1,12 @@
 """What a monitor is asked to do, the first frame of a connection to the zygote, and what it leaves behind."""
 
 import marshal
-from typing import Any, NamedTuple
+
+from toolkit.core.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Request(NamedTuple):

@@ -9,11 +9,10 @@ finds a directory that nobody has locked.
 
 import os
 import select
-import socket
 import time
 
 from toolkit.core import clock
-from toolkit.linux import namespace
+from toolkit.linux import namespace, sock
 from toolkit.runtime.meeting import ATTACH_SOCKET, PAUSED_FILE, RESTART_FILE, STATUS_FILE, ExitRecord
 from toolkit.runtime.policy import Policy, asked, decide, read, write, write_document
 
@@ -57,7 +56,7 @@ def announce(request: "Request", how: ExitRecord, policy: Policy) -> bool:
     return True
 
 
-def wait_out(request: "Request", policy: Policy, listener: socket.socket | None) -> bool:
+def wait_out(request: "Request", policy: Policy, listener: sock.Socket | None) -> bool:
     """Wait as long as the policy says; tell whether still nobody has asked to leave the container alone.
 
     Whoever asks connects to `listener`, having written down what for.
@@ -79,9 +78,9 @@ def _goes_on(policy: Policy, word: str) -> bool:
     return not word or (word == "signal" and policy.name != "unless-stopped")
 
 
-def _turn_away(listener: socket.socket) -> None:
+def _turn_away(listener: sock.Socket) -> None:
     try:
-        listener.accept()[0].close()
+        sock.accept(listener).close()
     except OSError:
         time.sleep(0.01)  # no descriptors left, or the caller is gone: the next look tells
 

@@ -8,17 +8,14 @@ program runs it hands over to the monitor and goes; when the start fails it
 undoes it, in the order of ownership.
 """
 
-import json
 import os
 import select
-import signal
-import socket
 import sys
 import time
-from typing import NoReturn
 
+from toolkit.core import document
 from toolkit.core.errors import EngineError, StartError
-from toolkit.linux import keyring, process
+from toolkit.linux import keyring, process, signals, sock
 from toolkit.runtime import channel, frames, handover, remains, steps
 from toolkit.runtime.context import Context
 from toolkit.runtime.perform import Watcher, carry_out
@@ -26,12 +23,16 @@ from toolkit.runtime.request import Request
 from toolkit.trace import Event, Recorder
 from toolkit.trace.recorder import set_current
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 
 class ToStarter:
     """The reports of the process that the starter makes: JSON messages, see `channel`."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, starter: sock.Socket) -> None:
+        self._sock = starter
 
     def born(self, pid: int) -> None:
         """Nothing: the starter has made it, so it knows."""
@@ -49,7 +50,7 @@ class ToStarter:
         channel.send(self._sock, {"failed": message})
 
 
-def begin(request: bytes, fds: list[int], monitor: socket.socket) -> NoReturn:
+def begin(request: bytes, fds: list[int], monitor: sock.Socket) -> "NoReturn":
     """Be the starter for a request.
 
     Args:
@@ -58,7 +59,7 @@ def begin(request: bytes, fds: list[int], monitor: socket.socket) -> NoReturn:
         monitor: the way to it.
     """
     try:
-        process.set_parent_death_signal(signal.SIGKILL)
+        process.set_parent_death_signal(signals.SIGKILL)
         Start(request, fds).run(monitor)
     except BaseException as exc:  # noqa: BLE001 - this process must end here; a bug goes to the zygote's log
         sys.excepthook(type(exc), exc, exc.__traceback__)
@@ -72,7 +73,7 @@ class Start:
         """Begin with what `begin` was given."""
         self._request_bytes = request
         self._request = Request.decode(request)
-        self._connection = socket.socket(fileno=fds[0])
+        self._connection = sock.adopt(fds[0])
         self._lock_fd = fds[1] if len(fds) > 1 else -1
         self.pid = 0
         self.pidfd = -1
@@ -81,7 +82,7 @@ class Start:
         self.executing = b""
         """The event of the execve, as JSON, where somebody records."""
 
-    def run(self, monitor: socket.socket) -> None:
+    def run(self, monitor: sock.Socket) -> None:
         """Start the program and hand over to the monitor, or undo and tell why."""
         made = self.make((monitor.fileno(),))
         if made is None:
@@ -115,7 +116,7 @@ class Start:
         Raises:
             EngineError: as whoever did the step reported it.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
         received = frames.read_exactly_one(self._connection)
         if received is None:
             raise StartError("whoever asked for the start is gone")
@@ -137,7 +138,7 @@ class Start:
         self._await_program(ours)
         ours.close()
 
-    def _await_program(self, reports: socket.socket) -> None:
+    def _await_program(self, reports: sock.Socket) -> None:
         """Take init's reports until execve closes the way they come."""
         executing: channel.Message | None = None
         while True:
@@ -155,10 +156,10 @@ class Start:
         if executing["exec"] is not None:
             event = Event.from_json(executing["exec"])
             event = event._replace(cost_ns=time.monotonic_ns() - event.start_ns)
-            self.executing = json.dumps(event.to_json()).encode()
+            self.executing = document.encode(event.to_json())
 
 
 def _kill_and_wait(pidfd: int) -> None:
     """End a process that is the monitor's child: it is dead when its pidfd becomes readable."""
-    process.pidfd_send_signal(pidfd, signal.SIGKILL)  # not reaped before we are gone, so it is there
+    process.pidfd_send_signal(pidfd, signals.SIGKILL)  # not reaped before we are gone, so it is there
     select.select([pidfd], [], [])

@@ -8,20 +8,21 @@ monitor   lives as long as the container: parent of its init, carrier of its
 """
 
 import os
-import socket
 import sys
-from _socket import AF_UNIX, SOCK_SEQPACKET
-from _socket import socketpair as raw_socketpair  # plain numbers, no enums: they would cost the monitor 100 KB
 from time import monotonic_ns
-from typing import NoReturn
 
+from toolkit.linux import sock
 from toolkit.linux.namespace import CLONE_NEWPID, bare_unshare
 from toolkit.runtime import monitor, worker
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
-def keep_ready(listener: socket.socket, token: int, zygote_lives: int) -> NoReturn:
+
+def keep_ready(listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":
     """Be a monitor and its worker, one of them waiting for a connection; see `worker.work`."""
-    ours, theirs = raw_socketpair(AF_UNIX, SOCK_SEQPACKET)
+    ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
     before_ns = monotonic_ns()
     if bare_unshare(CLONE_NEWPID) < 0:
         worker.refuse(listener, token, zygote_lives)
@@ -29,7 +30,7 @@ def keep_ready(listener: socket.socket, token: int, zygote_lives: int) -> NoRetu
     pid = os.fork()
     if pid == 0:
         ours.close()
-        _work(socket.socket(fileno=theirs.detach()), listener, token, zygote_lives, (before_ns, between_ns))
+        _work(theirs, listener, token, zygote_lives, (before_ns, between_ns))
     listener.close()  # a monitor outlives its zygote: clients must be refused then, not left waiting for an answer
     if ours.fileno() != monitor.CHANNEL_FD:
         os.dup2(ours.fileno(), monitor.CHANNEL_FD, inheritable=False)
@@ -38,7 +39,7 @@ def keep_ready(listener: socket.socket, token: int, zygote_lives: int) -> NoRetu
     os._exit(0)
 
 
-def begin_outside(connection: socket.socket) -> NoReturn:
+def begin_outside(connection: sock.Socket) -> "NoReturn":
     """Be the monitor of what a pair in reserve is of no use for: a plan with steps for somebody outside."""
     lock_fd, request = worker.read_request(connection)
     fds = [connection.detach()] if lock_fd < 0 else [connection.detach(), lock_fd]
@@ -47,8 +48,8 @@ def begin_outside(connection: socket.socket) -> NoReturn:
 
 
 def _work(
-    to_monitor: socket.socket, listener: socket.socket, token: int, zygote_lives: int, birth_ns: tuple[int, int]
-) -> NoReturn:
+    to_monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: int, birth_ns: tuple[int, int]
+) -> "NoReturn":
     try:
         worker.work(to_monitor, listener, token, zygote_lives, birth_ns)
     except BaseException as exc:  # noqa: BLE001 - this process must end here; a bug goes to the zygote's log

@@ -9,13 +9,11 @@ monitor that never makes one of these.
 import errno
 import os
 import select
-import signal
-import socket
 import time
-from typing import Any, NamedTuple
 
 from toolkit.core import clock, ids
-from toolkit.linux import namespace, process, procfs
+from toolkit.core.record import NamedTuple
+from toolkit.linux import namespace, process, procfs, signals, sock
 from toolkit.runtime import frames, journal, steps
 from toolkit.runtime.health import MAX_OUTPUT, UNHEALTHY, Check, Health, Result
 from toolkit.runtime.meeting import ASKED_FILE, PAUSED_FILE
@@ -24,6 +22,7 @@ from toolkit.runtime.request import Request
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     Begin = Callable[[bytes, list[int]], None]
 
@@ -44,7 +43,7 @@ class Care(NamedTuple):
     stop_signal: int = 15
     stop_timeout_s: float = 10.0
 
-    def encode(self) -> tuple[Any, ...]:
+    def encode(self) -> "tuple[Any, ...]":
         """Return it as plain tuples."""
         return tuple(self._replace(check=None if self.check is None else tuple(self.check)))  # type: ignore[arg-type]  # for marshal
 
@@ -58,7 +57,7 @@ class Care(NamedTuple):
 class _Probe:
     """One probe under way: its monitor, which is our child, and the connection to that."""
 
-    def __init__(self, pid: int, connection: socket.socket, check: Check, ran_s: float) -> None:
+    def __init__(self, pid: int, connection: sock.Socket, check: Check, ran_s: float) -> None:
         self.pid = pid
         self.connection = connection
         self.deadline_s = time.monotonic() + check.timeout_s
@@ -98,7 +97,7 @@ class _Probe:
         """End it with all that it has begun, since it took too long; return how it ended."""
         try:
             if self._leader and procfs.parent(self._leader) == self.pid:  # it leads a session, and so a group
-                os.killpg(self._leader, signal.SIGKILL)
+                os.killpg(self._leader, signals.SIGKILL)
         except (FileNotFoundError, ProcessLookupError):
             pass  # it has just ended
         seconds = f"{self._timeout_s:g}"
@@ -113,7 +112,7 @@ class _Probe:
         """End what is left of it: its process dies with its monitor."""
         self.connection.close()
         try:
-            os.kill(self.pid, signal.SIGKILL)  # our own child, not reaped yet
+            os.kill(self.pid, signals.SIGKILL)  # our own child, not reaped yet
         finally:
             os.waitpid(self.pid, 0)
 
@@ -161,10 +160,10 @@ class Tending:
         now_s = time.monotonic()
         if self._end_at_s is not None and now_s >= self._end_at_s:
             self._end_at_s = None
-            self._signal(signal.SIGKILL)
+            self._signal(signals.SIGKILL)
         if self._kill_at_s is not None and now_s >= self._kill_at_s:
             self._kill_at_s = None
-            self._signal(signal.SIGKILL)
+            self._signal(signals.SIGKILL)
         if self._probe is not None and now_s >= self._probe.deadline_s:
             self._end_probe(self._probe.expired())
         if self._probe_at_s is not None and now_s >= self._probe_at_s:
@@ -203,15 +202,15 @@ class Tending:
         self._probe = _Probe(pid, connection, check, ran_s)
         self._poll.register(connection.fileno(), select.POLLIN)
 
-    def _fork(self, request: bytes) -> tuple[int, socket.socket]:
+    def _fork(self, request: bytes) -> tuple[int, sock.Socket]:
         plan = steps.decode(self._care.probe)
         target = steps.OpenTarget(self._pid, procfs.start_time(self._pid))
         filled = tuple(target if isinstance(step, steps.OpenTarget) else step for step in plan)
-        ours, theirs = socket.socketpair()
+        ours, theirs = sock.pair(sock.SOCK_STREAM)
         pid = os.fork()
         if pid == 0:
             try:
-                process.set_parent_death_signal(signal.SIGKILL)
+                process.set_parent_death_signal(signals.SIGKILL)
                 _keep_only(theirs.fileno())
                 self._begin(request, [theirs.detach()])
             finally:
@@ -247,7 +246,7 @@ class Tending:
         """Do what was asked for in the case that it becomes unhealthy."""
         if deed == "kill":
             self._ask_for("stop")
-            self._signal(signal.SIGKILL)
+            self._signal(signals.SIGKILL)
         elif deed in ("stop", "restart"):
             if deed == "stop":
                 self._ask_for("stop")

@@ -5,16 +5,13 @@ rest by itself.  What the monitor needs it makes and hands over before it shuts
 itself in.  A plan that needs someone outside it gives back.
 """
 
-import json
 import os
 import select
-import signal
-import socket
 import time
-from typing import NoReturn
 
+from toolkit.core import document
 from toolkit.core.errors import EngineError, SyscallError
-from toolkit.linux import process, procfs
+from toolkit.linux import process, procfs, signals, sock
 from toolkit.linux.namespace import CLONE_NEWPID, unshare
 from toolkit.runtime import channel, frames, handover, remains, steps
 from toolkit.runtime.context import NO_STDIO, Context
@@ -26,17 +23,21 @@ from toolkit.runtime.steps.namespaces import RESERVE_CALLS
 from toolkit.trace import Event, Recorder, recording
 from toolkit.trace.recorder import set_current
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 
 class ToMonitor:
     """The worker's reports: they go to the monitor, whose child it is."""
 
-    def __init__(self, monitor: socket.socket) -> None:
+    def __init__(self, monitor: sock.Socket) -> None:
         self._monitor = monitor
         self._connection_fd = -1
         self._lock_fd = -1
         self._request = b""
 
-    def take(self, connection: socket.socket, lock_fd: int, request: bytes) -> None:
+    def take(self, connection: sock.Socket, lock_fd: int, request: bytes) -> None:
         """Note what this is all for."""
         self._connection_fd = connection.fileno()
         self._lock_fd = lock_fd
@@ -51,7 +52,7 @@ class ToMonitor:
 
     def executing(self, event: Event | None) -> None:
         """Say that execve comes next."""
-        body = b"" if event is None else json.dumps(event.to_json()).encode()
+        body = b"" if event is None else document.encode(event.to_json())
         handover.send(self._monitor, handover.EXECUTING, body)
 
     def failed(self, message: channel.Message) -> None:
@@ -69,8 +70,8 @@ class ToMonitor:
 
 
 def work(
-    monitor: socket.socket, listener: socket.socket, token: int, zygote_lives: int, birth_ns: tuple[int, int]
-) -> NoReturn:
+    monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: int, birth_ns: tuple[int, int]
+) -> "NoReturn":
     """Get warm, wait for a request, carry out its plan.
 
     Args:
@@ -82,7 +83,7 @@ def work(
     """
     born_ns = time.monotonic_ns()
     pid, monitor_pid = int(os.readlink("/proc/self")), procfs.parent("self")  # as the host sees them
-    process.set_parent_death_signal(signal.SIGKILL)
+    process.set_parent_death_signal(signals.SIGKILL)
     rehearse_worker()
     reports = ToMonitor(monitor)
     context = Context(steps.INIT, reports, NO_STDIO)
@@ -119,7 +120,7 @@ def work(
     be_init(plan, len(RESERVE_STEPS), context, Watcher(connection, is_gated=False))
 
 
-def refuse(listener: socket.socket, token: int, zygote_lives: int) -> NoReturn:
+def refuse(listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":
     """Wait for a request where this machine gives us no pid namespace, and tell why it cannot be met.
 
     Else whoever asks would wait for ever, for pairs that all die unheard.
@@ -132,7 +133,7 @@ def refuse(listener: socket.socket, token: int, zygote_lives: int) -> NoReturn:
     os._exit(1)  # where it works now, the client is told of a lost monitor, and tries again
 
 
-def _await_request(listener: socket.socket, token: int, zygote_lives: int) -> tuple[socket.socket, int, bytes]:
+def _await_request(listener: sock.Socket, token: int, zygote_lives: int) -> tuple[sock.Socket, int, bytes]:
     """Return a connection, the lock of the container's run directory (or -1), and the request as it came."""
     connection = _accept(listener, zygote_lives)
     os.close(token)
@@ -141,12 +142,10 @@ def _await_request(listener: socket.socket, token: int, zygote_lives: int) -> tu
     return (connection, *read_request(connection))
 
 
-def read_request(connection: socket.socket) -> tuple[int, bytes]:
+def read_request(connection: sock.Socket) -> tuple[int, bytes]:
     """Return the lock of the container's run directory (or -1), and the request as it came."""
-    head, fds, _flags, _address = socket.recv_fds(connection, frames.HEADER.size, 1)
+    head, fds = sock.receive(connection, frames.HEADER.size, 1)
     lock_fd = fds[0] if fds else -1
-    if lock_fd >= 0:
-        os.set_inheritable(lock_fd, False)  # noqa: FBT003 - the standard library's own signature
     received = frames.rest_of_frame(connection, head)
     if received is None:
         os._exit(0)  # whoever connected has changed its mind
@@ -183,7 +182,7 @@ def _record_early(pids: tuple[int, int], moments_ns: tuple[int, int, int], early
     set_current(recorder)
 
 
-def _accept(listener: socket.socket, zygote_lives: int) -> socket.socket:
+def _accept(listener: sock.Socket, zygote_lives: int) -> sock.Socket:
     poll = select.poll()
     poll.register(listener.fileno(), select.POLLIN)
     poll.register(zygote_lives, select.POLLIN)
@@ -191,7 +190,7 @@ def _accept(listener: socket.socket, zygote_lives: int) -> socket.socket:
         ready = dict(poll.poll())
         if listener.fileno() in ready:
             try:
-                return listener.accept()[0]
+                return sock.accept(listener)
             except BlockingIOError:
                 continue  # a newer pair has taken it
         os._exit(0)  # and the monitor with us

@@ -10,15 +10,12 @@ is gone.
 Started by `toolkit.runtime.client`, with the listening socket as descriptor 3.
 """
 
-import contextlib
 import gc
 import os
 import select
-import signal
-import socket
 import sys
 
-from toolkit.linux import file, inherited, namespace, process
+from toolkit.linux import file, inherited, namespace, process, signals, sock
 from toolkit.runtime import rehearsal, stem
 from toolkit.runtime.meeting import BACKLOG, LISTENER_FD, OUTSIDE_SUFFIX
 
@@ -28,13 +25,11 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 IDLE_S = 600
-_bare_signal = vars(signal)["_signal"].signal
-"""signal.signal without its enums, which would cost each monitor pages of its own."""
 
 
 def main() -> None:
     """Serve until idle for IDLE_S seconds."""
-    listener = socket.socket(fileno=LISTENER_FD)
+    listener = sock.adopt(LISTENER_FD)
     listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
     os.set_inheritable(LISTENER_FD, False)  # noqa: FBT003 - the standard library's own signature
     path = sys.argv[1]
@@ -45,20 +40,20 @@ def main() -> None:
     _shed(sys.argv[3:])
     os.chdir("/")
     os.umask(0o022)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps: a monitor's end is nobody's business
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.signal(signals.SIGCHLD, signals.SIG_IGN)  # the kernel reaps: a monitor's end is nobody's business
+    signals.signal(signals.SIGINT, signals.SIG_IGN)
     process.set_name("zygote")
     gc.disable()  # a collection writes to every object
     rehearsal.rehearse()
     gc.collect()
     gc.freeze()  # keeps the pages that children share with us from being copied
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as outside:
-        _listen(outside, path)
-        while place == _inode(path) != 0:  # else the engine is gone, or another zygote has its place
-            _keep_reserve(listener, outside)
+    outside = sock.unix()
+    _listen(outside, path)
+    while place == _inode(path) != 0:  # else the engine is gone, or another zygote has its place
+        _keep_reserve(listener, outside)
 
 
-def _listen(outside: socket.socket, path: str) -> None:
+def _listen(outside: sock.Socket, path: str) -> None:
     """Listen for those who need somebody outside; where that fails they ask the pair in reserve, which is slower."""
     directory, name = os.path.split(path)
     outside.setblocking(False)  # noqa: FBT003 - the standard library's own signature
@@ -66,8 +61,10 @@ def _listen(outside: socket.socket, path: str) -> None:
     address = f"/proc/self/fd/{where}/{name}{OUTSIDE_SUFFIX}"
     mask = os.umask(0o177)
     try:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.unlink(address)
+        except FileNotFoundError:
+            pass  # the usual case
         outside.bind(address)
         outside.listen(BACKLOG)
     except OSError as exc:
@@ -114,7 +111,7 @@ def _inode(path: str) -> int:
         return 0
 
 
-def _keep_reserve(listener: socket.socket, outside: socket.socket) -> None:
+def _keep_reserve(listener: sock.Socket, outside: sock.Socket) -> None:
     """Fork a pair that waits for the next connection; return when it has one.
 
     Runs once for each start, and what it touches each pair costs: so little is done here.
@@ -131,27 +128,27 @@ def _keep_reserve(listener: socket.socket, outside: socket.socket) -> None:
     poll = select.poll()
     poll.register(taken, select.POLLHUP)
     poll.register(outside.fileno(), select.POLLIN)
-    signal.alarm(IDLE_S)  # ends a zygote that is idle for long; the pair that waits goes with it
+    signals.alarm(IDLE_S)  # ends a zygote that is idle for long; the pair that waits goes with it
     while all(fd != taken for fd, _events in poll.poll()):
         _fork_outside(outside, listener, held)
-        signal.alarm(IDLE_S)
+        signals.alarm(IDLE_S)
     os.close(taken)
     os.close(held)
 
 
-def _fork_outside(outside: socket.socket, listener: socket.socket, held: int) -> None:
+def _fork_outside(outside: sock.Socket, listener: sock.Socket, held: int) -> None:
     """Fork a monitor for whoever needs somebody outside."""
-    with outside.accept()[0] as connection:
-        connection.setblocking(True)  # noqa: FBT003 - the standard library's own signature
-        if os.fork() == 0:
-            for fd in (outside.fileno(), listener.fileno(), held):  # as in the pair
-                os.close(fd)
-            _be(stem.begin_outside, connection)
+    connection = sock.accept(outside)
+    if os.fork() == 0:
+        for fd in (outside.fileno(), listener.fileno(), held):  # as in the pair
+            os.close(fd)
+        _be(stem.begin_outside, connection)
+    connection.close()
 
 
 def _be(life: "Callable[..., NoReturn]", *arguments: object) -> "NoReturn":
     """Live another life: the fork must not return into the zygote's."""
-    _bare_signal(signal.SIGCHLD.value, 0)  # SIG_DFL
+    signals.signal(signals.SIGCHLD, signals.SIG_DFL)
     try:
         life(*arguments)
     except BaseException as exc:  # noqa: BLE001 - whatever it is

@@ -1,6 +1,10 @@
 """One event: a call, what it returned and what it cost."""
 
-from typing import Any, NamedTuple
+from toolkit.core.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Event(NamedTuple):
@@ -30,11 +34,11 @@ class Event(NamedTuple):
         failed = f" {self.errno}" if self.errno else ""
         return f"{self.call} = {self.result}{failed}"
 
-    def to_json(self) -> list[Any]:
+    def to_json(self) -> "list[Any]":
         """Return the fields as a JSON array, the form in which events travel."""
         return list(self)
 
     @classmethod
-    def from_json(cls, fields: list[Any]) -> "Event":
+    def from_json(cls, fields: "list[Any]") -> "Event":
         """Make an event of what `to_json` returned."""
         return cls(*fields)

@@ -8,6 +8,7 @@ import os
 import time
 
 from toolkit.core.errors import SyscallError
+from toolkit.linux import signals
 from toolkit.linux.cgroup import files
 
 _FREEZE_S = 10
@@ -93,8 +94,6 @@ def kill(directory: str, freezer: str) -> None:
     if os.path.exists(f"{directory}/cgroup.kill"):
         files.write(f"{directory}/cgroup.kill", "1")
         return
-    import signal
-
     if not pids(directory):
         return
     where, is_v2 = freezer or directory, not freezer
@@ -103,9 +102,9 @@ def kill(directory: str, freezer: str) -> None:
     except TimeoutError:
         # One is in an uninterruptible call and keeps all from being frozen: who forks on is caught in a later round.
         for _round in range(_ROUNDS):
-            _signal_all(directory, signal.SIGKILL)
+            _signal_all(directory, signals.SIGKILL)
         return
-    _signal_all(directory, signal.SIGKILL)  # none can fork on meanwhile
+    _signal_all(directory, signals.SIGKILL)  # none can fork on meanwhile
     thaw(where, is_v2=is_v2, timeout_s=10)
 
 

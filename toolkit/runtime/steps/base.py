@@ -15,13 +15,17 @@ how a container is made.
 
 import marshal
 import sys
-from typing import NamedTuple, Protocol, TypeVar, cast
+
+from toolkit.core.record import NamedTuple, Protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
 
     from toolkit.runtime.context import Context
+
+    _S = TypeVar("_S", bound="Callable[..., Step]")
 
 OUTSIDE = "outside"
 INIT = "init"
@@ -32,7 +36,7 @@ class Step(Protocol):
 
     def calls(self) -> tuple[str, ...]:
         """Return the calls it makes, as strace would print them."""
-        ...
+        raise NotImplementedError
 
     def apply(self, context: "Context") -> None:
         """Do it.
@@ -40,7 +44,6 @@ class Step(Protocol):
         Raises:
             EngineError: it could not be done; the plan ends here.
         """
-        ...
 
 
 class About(NamedTuple):
@@ -57,16 +60,15 @@ class About(NamedTuple):
 
 
 _KINDS: "dict[str, Callable[..., Step]]" = {}
-_ABOUT: dict[type, About] = {}
-_S = TypeVar("_S", bound="Callable[..., Step]")
+_ABOUT: dict[object, About] = {}
 
 
 def step(actor: str, phase: str, *, why: str, see: str) -> "Callable[[_S], _S]":
     """Register a class of step: under its name, so that a plan can travel as JSON, and with what is said of it."""
 
-    def register(kind: _S) -> _S:
+    def register(kind: "_S") -> "_S":
         _KINDS[kind.__name__] = kind
-        _ABOUT[cast("type", kind)] = About(actor, phase, why, see)
+        _ABOUT[kind] = About(actor, phase, why, see)
         return kind
 
     return register
@@ -94,7 +96,8 @@ def encode(plan: "tuple[Step, ...]") -> bytes:
     both ends are the same code on the same interpreter (a zygote of other code
     has a socket of another name).
     """
-    return marshal.dumps([(type(item).__name__, *cast("tuple[object, ...]", item)) for item in plan])
+    rows: Iterable[tuple[object, ...]] = plan  # type: ignore[assignment]  # a step is a NamedTuple, which a Protocol cannot say
+    return marshal.dumps([(type(row).__name__, *row) for row in rows])
 
 
 def decode(data: bytes) -> "tuple[Step, ...]":

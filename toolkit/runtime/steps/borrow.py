@@ -1,8 +1,8 @@
 """A step that shows something of another container's."""
 
 import os
-from typing import NamedTuple
 
+from toolkit.core.record import NamedTuple
 from toolkit.linux import file, mount, namespace, rooted
 from toolkit.linux.flags import quoted
 from toolkit.runtime.steps.base import INIT, step

@@ -2,8 +2,8 @@
 
 import os
 from binascii import a2b_base64
-from typing import NamedTuple
 
+from toolkit.core.record import NamedTuple
 from toolkit.linux import bpf, mount, rooted
 from toolkit.linux.cgroup import files
 from toolkit.linux.flags import quoted

@@ -4,9 +4,9 @@ import errno
 import os
 import stat
 from itertools import groupby
-from typing import NamedTuple
 
 from toolkit.core.errors import InvalidError
+from toolkit.core.record import NamedTuple
 from toolkit.linux import file, mount, process, rooted
 from toolkit.linux.flags import quoted
 from toolkit.linux.mountpoint import by_fd

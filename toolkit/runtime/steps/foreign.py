@@ -4,13 +4,12 @@ See Also:
     opencontainers/runtime-tools docs/command-line-interface.md; runc(8), crun(1)
 """
 
-import json
 import os
-import socket
-from typing import NamedTuple
 
+from toolkit.core import document
 from toolkit.core.errors import CommandNotExecutableError, CommandNotFoundError, StartError
-from toolkit.linux import mount, namespace, process
+from toolkit.core.record import NamedTuple
+from toolkit.linux import mount, namespace, process, sock
 from toolkit.runtime.steps.base import OUTSIDE, step
 from toolkit.runtime.steps.root import MountOverlay
 
@@ -77,7 +76,8 @@ class CreateByRuntime(NamedTuple):
         for name in (_PID, _LOG, _CONSOLE):
             _unlink(f"{self.state}/{name}")
         directory = os.open(self.state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener = sock.unix()
+        try:
             if self.has_terminal:  # by descriptor: the path may be longer than an address
                 listener.bind(f"/proc/self/fd/{directory}/{_CONSOLE}")
                 listener.listen(1)
@@ -86,18 +86,20 @@ class CreateByRuntime(NamedTuple):
             os.close(directory)
             if self.has_terminal:
                 self._pass_master_on(listener, context)
+        finally:
+            listener.close()
         with open(f"{self.state}/{_PID}") as file:
             context.adopt(int(file.read()))
 
     @staticmethod
-    def _pass_master_on(listener: socket.socket, context: "Context") -> None:
+    def _pass_master_on(listener: sock.Socket, context: "Context") -> None:
         listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         try:
-            connection = listener.accept()[0]
+            connection = sock.accept(listener)
         except BlockingIOError as exc:
             raise StartError("the runtime has sent no terminal", hint="does it know --console-socket?") from exc
-        with connection:
-            _data, fds, _flags, _address = socket.recv_fds(connection, _MAX_MESSAGE, 1)
+        _data, fds = sock.receive(connection, _MAX_MESSAGE, 1)
+        connection.close()
         if not fds:
             raise StartError("the runtime has sent no terminal", hint="does it know --console-socket?")
         context.reports.master(fds[0])
@@ -172,7 +174,7 @@ def _last_error(path: str) -> str:
         return ""
     for line in reversed(lines):
         try:
-            entry = json.loads(line)
+            entry = document.decode(line)
         except ValueError:
             continue  # somebody has written something else there
         if isinstance(entry, dict) and entry.get("level") in ("error", "fatal"):

@@ -3,9 +3,9 @@
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from toolkit.core.errors import CommandNotExecutableError, StartError
+from toolkit.core.record import NamedTuple
 from toolkit.linux import capability, file, keyring, process, rooted
 from toolkit.linux.flags import quoted
 from toolkit.runtime.steps.base import INIT, OUTSIDE, step

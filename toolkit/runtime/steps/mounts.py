@@ -2,12 +2,11 @@
 
 import errno
 import os
-import signal
 import stat
-from typing import NamedTuple
 
 from toolkit.core.errors import InvalidError
-from toolkit.linux import file, mount, namespace, process, rooted
+from toolkit.core.record import NamedTuple
+from toolkit.linux import file, mount, namespace, process, rooted, signals
 from toolkit.linux.flags import quoted
 from toolkit.linux.mountpoint import by_fd, flags_text, kept_flags
 from toolkit.runtime.copyup import copy_up
@@ -93,14 +92,14 @@ def _open_user_namespace(uid_map: str, gid_map: str) -> int:
     """Make a user namespace with these maps; return its descriptor, which keeps it."""
     pid, pidfd = namespace.clone3(namespace.CLONE_NEWUSER)
     if pid == 0:
-        signal.pause()
+        signals.pause()
         os._exit(0)
     try:
         file.write_text(f"/proc/{pid}/uid_map", uid_map, "namespace.idmap")
         file.write_text(f"/proc/{pid}/gid_map", gid_map, "namespace.idmap")
         return file.open_file(f"/proc/{pid}/ns/user", os.O_RDONLY)
     finally:
-        process.pidfd_send_signal(pidfd, signal.SIGKILL)
+        process.pidfd_send_signal(pidfd, signals.SIGKILL)
         os.waitpid(pid, 0)
         os.close(pidfd)
 

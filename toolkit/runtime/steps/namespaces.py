@@ -2,11 +2,10 @@
 
 import errno
 import os
-import socket
-from typing import NamedTuple
 
 from toolkit.core.errors import StartError
-from toolkit.linux import file, namespace, netdevice, process, procfs
+from toolkit.core.record import NamedTuple
+from toolkit.linux import file, namespace, netdevice, process, procfs, sock
 from toolkit.runtime.steps.base import INIT, OUTSIDE, shut_imports, step
 
 TYPE_CHECKING = False
@@ -46,7 +45,7 @@ class NewProcess(NamedTuple):
         return self.flags | (namespace.CLONE_PARENT if self.is_sibling else 0)
 
     def apply(self, context: "Context") -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
         pid, pidfd = namespace.clone3(self._flags())
         if pid == 0:
             ours.close()

@@ -2,13 +2,12 @@
 
 import errno
 import os
-import signal
 import stat
 import time
-from typing import NamedTuple
 
 from toolkit.core.errors import CommandNotExecutableError, CommandNotFoundError, StartError
-from toolkit.linux import file, mount, process, pty, rooted
+from toolkit.core.record import NamedTuple
+from toolkit.linux import file, mount, process, pty, rooted, signals
 from toolkit.linux.flags import quoted
 from toolkit.runtime.steps.base import INIT, step
 from toolkit.trace import Event
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 _MAX_PASSWD = 1 << 20
 """Bytes of a container's list of users that are read."""
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SIGNALS_LEFT_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
+_SIGNALS_LEFT_IGNORED_BY_PYTHON = (signals.SIGPIPE, signals.SIGXFSZ, signals.SIGINT)
 
 
 @step(
@@ -112,7 +111,7 @@ class DieWithMonitor(NamedTuple):
         return ("prctl(PR_SET_PDEATHSIG, SIGKILL)",)
 
     def apply(self, context: "Context") -> None:
-        process.set_parent_death_signal(signal.SIGKILL)
+        process.set_parent_death_signal(signals.SIGKILL)
 
 
 @step(
@@ -165,8 +164,8 @@ def prepare_for_execve(first_fd: int) -> None:
     """Let go of all that the program must not inherit: descriptors from `first_fd` on, and ignored signals."""
     process.close_on_exec_from(first_fd)
     for number in _SIGNALS_LEFT_IGNORED_BY_PYTHON:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signals.signal(number, signals.SIG_DFL)
+    signals.pthread_sigmask(signals.SIG_SETMASK, ())
 
 
 @step(

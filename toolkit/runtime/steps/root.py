@@ -1,8 +1,8 @@
 """Steps that give the container a root of its own, and let go of the host's."""
 
 import os
-from typing import NamedTuple
 
+from toolkit.core.record import NamedTuple
 from toolkit.linux import capability, file, mount, namespace, process, rooted
 from toolkit.linux.flags import quoted
 from toolkit.linux.mountpoint import by_fd, flags_text, kept_flags

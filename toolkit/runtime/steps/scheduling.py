@@ -1,7 +1,6 @@
 """Steps that say how the process is scheduled, and which system it believes to run on."""
 
-from typing import NamedTuple
-
+from toolkit.core.record import NamedTuple
 from toolkit.linux import scheduling
 from toolkit.linux.flags import flag_names
 from toolkit.runtime.steps.base import INIT, step

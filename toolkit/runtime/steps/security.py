@@ -1,8 +1,8 @@
 """Steps that take power away, last of all."""
 
 from binascii import a2b_base64
-from typing import NamedTuple
 
+from toolkit.core.record import NamedTuple
 from toolkit.linux import capability, file
 from toolkit.linux.flags import quoted
 from toolkit.linux.seccomp import apply

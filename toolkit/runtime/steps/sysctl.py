@@ -1,7 +1,6 @@
 """The step that changes the kernel's settings for the container's namespaces."""
 
-from typing import NamedTuple
-
+from toolkit.core.record import NamedTuple
 from toolkit.linux import file
 from toolkit.linux.flags import quoted
 from toolkit.runtime.steps.base import INIT, step

@@ -4,10 +4,10 @@ See Also:
     runtime-spec runtime.md, Lifecycle; config.md, POSIX-platform Hooks
 """
 
-import json
 import os
-from typing import NamedTuple
 
+from toolkit.core import document
+from toolkit.core.record import NamedTuple
 from toolkit.linux import process
 from toolkit.linux.flags import quoted
 from toolkit.runtime import hooks
@@ -56,7 +56,7 @@ class RunHooks(NamedTuple):
         Raises:
             StartError: one failed.
         """
-        state = json.loads(self.state) | {"status": self.status, "pid": pid}
+        state = document.decode(self.state) | {"status": self.status, "pid": pid}
         hooks.run_all(self.kind, tuple(hooks.Hook(*fields) for fields in self.programs), state)
 
 

@@ -1,0 +1,70 @@
+"""Signals as plain numbers, and what Python's own C code does with them.
+
+The standard library's `signal` makes enums of the numbers, which costs 0.8 MB
+in a process that has no other use for enums; each monitor would be a copy.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from signal import (
+        SIG_DFL,
+        SIG_IGN,
+        SIG_SETMASK,
+        SIGCHLD,
+        SIGINT,
+        SIGKILL,
+        SIGPIPE,
+        SIGXFSZ,
+        alarm,
+        pause,
+        pidfd_send_signal,
+        pthread_sigmask,
+        signal,
+    )
+
+    _numbers: dict[str, object] = {}
+else:
+    import _signal
+    from _signal import (
+        SIG_DFL,
+        SIG_IGN,
+        SIG_SETMASK,
+        SIGCHLD,
+        SIGINT,
+        SIGKILL,
+        SIGPIPE,
+        SIGXFSZ,
+        alarm,
+        pause,
+        pidfd_send_signal,
+        pthread_sigmask,
+        signal,
+    )
+
+    _numbers = vars(_signal)
+
+__all__ = [
+    "SIGCHLD",
+    "SIGINT",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGXFSZ",
+    "SIG_DFL",
+    "SIG_IGN",
+    "SIG_SETMASK",
+    "alarm",
+    "name",
+    "pause",
+    "pidfd_send_signal",
+    "pthread_sigmask",
+    "signal",
+]
+
+_FIRST_REAL_TIME = 32
+"""The kernel's SIGRTMIN; the C library keeps the first two for itself."""
+
+
+def name(number: int) -> str:
+    """Return a signal's name as strace prints it."""
+    names = [key for key, value in _numbers.items() if value == number and key[:3] == "SIG" and key[3] not in "_R"]
+    return min(names, default=f"SIGRT_{number - _FIRST_REAL_TIME}")  # of two names the usual one comes first
