@@ -28,7 +28,14 @@ _SHOWN = 60
 
 def wrong(path: str, what: str, hint: str = "") -> InvalidError:
     """Return the error that something is wrong with the field at `path`."""
-    return InvalidError(f"{path or 'config.json'}: {what}", hint=hint)
+    return InvalidError(_printable(f"{path or 'config.json'}: {what}"), hint=hint)
+
+
+def _printable(text: str) -> str:
+    """Return a text in one line, and without what a terminal would obey: much of it is the document's own."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def shown(value: Any) -> str:
