@@ -14,7 +14,7 @@ from toolkit.core.errors import ConflictError, InvalidError, NotFoundError, Stor
 from toolkit.engine.container import Container
 from toolkit.engine.engine import Engine
 from toolkit.engine.files.ids import OVERFLOW, inside, outside
-from toolkit.engine.files.unpack import unpack
+from toolkit.engine.files.unpack import Owner, unpack
 from toolkit.engine.options import ContainerOptions, ExecOptions
 
 pytestmark = pytest.mark.needs("root", "overlay", "busybox")
@@ -360,6 +360,24 @@ def test_what_a_container_sends_stays_in_the_directory_it_is_sent_to(tmp_path: o
     finally:
         os.close(fd)
     assert os.listdir(f"{tmp_path}/out") == []
+
+
+def test_what_comes_out_gives_nobody_its_makers_powers(tmp_path: os.PathLike[str]) -> None:
+    capability = b"\x01\0\0\x02\x20\0\0\0" + bytes(12)  # struct vfs_cap_data, version 2: CAP_KILL
+    headers = {"SCHILY.xattr.security.capability": capability.decode("latin-1"), "SCHILY.xattr.user.note": "x"}
+    entry = ("f", {"content": b"x", "mode": 0o6755, "uid": 1000, "pax_headers": headers})
+    fd = os.open(tmp_path, os.O_PATH)
+    try:
+        unpack(_tar(entry), fd, "/", owner=Owner(keeps=True))
+        made = os.stat(f"{tmp_path}/f")
+        assert (made.st_uid, stat.S_IMODE(made.st_mode)) == (os.geteuid(), 0o755)
+        assert "security.capability" not in os.listxattr(f"{tmp_path}/f")
+        unpack(_tar(entry), fd, "/")
+        made = os.stat(f"{tmp_path}/f")
+        assert (made.st_uid, stat.S_IMODE(made.st_mode)) == (1000, 0o6755)
+        assert "security.capability" in os.listxattr(f"{tmp_path}/f")
+    finally:
+        os.close(fd)
 
 
 def test_no_mount_is_left_and_none_is_seen_on_the_host(container: Container, engine: Engine) -> None:

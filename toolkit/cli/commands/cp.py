@@ -264,5 +264,6 @@ CP = Command(
     max_args=2,
     details='Use "-" as the source to read a tar archive from stdin and extract it to a directory of a container, and '
     "as the destination to stream a tar archive of a container source to stdout. What is mounted in a container that "
-    "runs (a tmpfs, /dev/shm) is seen too.",
+    "runs (a tmpfs, /dev/shm) is seen too. Without --archive what comes out is yours, and no set-user-id bit and no "
+    "file capability comes with it.",
 )

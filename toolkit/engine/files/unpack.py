@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _XATTR = "SCHILY.xattr."
 _COPY_BYTES = 1 << 20
+_NO_POWERS = 0o1777
 _SPECIAL = {tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK, tarfile.FIFOTYPE: stat.S_IFIFO}
 
 
@@ -34,7 +35,8 @@ class Owner(NamedTuple):
     everybody: tuple[int, int] | None = None
     """One uid and gid for all, as the container sees them; None: those in the tar."""
     keeps: bool = False
-    """Nobody is given anything: the files are whose this process is."""
+    """Nobody is given anything: the files are whose this process is, without the powers that they gave their owner
+    (set-user-id, file capabilities): as chown(2) takes them away, and because a container may have set them."""
 
 
 def unpack(
@@ -191,8 +193,8 @@ class _Unpacker:
         handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
             path = f"/proc/self/fd/{handle}"
-            _set_xattrs(info, path)
-            os.chmod(path, info.mode & 0o7777)
+            _set_xattrs(info, path, "user." if owner.keeps else "")
+            os.chmod(path, info.mode & (_NO_POWERS if owner.keeps else 0o7777))
         finally:
             os.close(handle)
         _set_times(info, parent, name)
@@ -225,9 +227,9 @@ def _inside(name: str) -> str:
     return "" if path == "." else path
 
 
-def _set_xattrs(info: tarfile.TarInfo, path: str) -> None:
+def _set_xattrs(info: tarfile.TarInfo, path: str, only: str) -> None:
     for key, value in info.pax_headers.items():
-        if key.startswith(_XATTR):
+        if key.startswith(_XATTR + only):
             try:
                 os.setxattr(path, key.removeprefix(_XATTR), value.encode("utf-8", "surrogateescape"))
             except OSError as exc:
