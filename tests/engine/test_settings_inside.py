@@ -54,6 +54,13 @@ def test_oom_killer_off_without_a_limit_is_warned_of(engine: Engine) -> None:
     assert any("OOM" in warning or "Oom" in warning for warning in made.warnings)
 
 
+@pytest.mark.guest
+def test_real_time_that_is_not_there_to_give_is_refused_when_it_is_created(engine: Engine) -> None:
+    options = ContainerOptions(BUSYBOX, ("true",), cpu_rt_period_us=1_000_000, cpu_rt_runtime_us=999_999)
+    with pytest.raises(UnsupportedError, match=r"kernel does not support CPU real-time scheduler|us of real-time CPU"):
+        engine.containers.create(options)
+
+
 @pytest.mark.needs("cgroup:blkio")
 def test_weight_of_block_io(engine: Engine) -> None:
     made = engine.containers.create(ContainerOptions(BUSYBOX, ("true",), blkio_weight=300))

@@ -74,6 +74,13 @@ class Cgroups:
         self._hierarchy.make_parents(self.name("any"))
         return self._hierarchy.has_file(controller, v1_file if self.is_v1(controller) else v2_file)
 
+    def real_time_of_parent(self) -> tuple[int, str]:
+        """Return how many microseconds of real-time CPU time the groups' parent has (v1), and the file that says so."""
+        path = f"{self._hierarchy.v1['cpu']}{self._parent}/cpu.rt_runtime_us"
+        self._hierarchy.make_parents(self.name("any"), {"cpu": {"shares": 1024}})
+        with open(path) as file:
+            return int(file.read()), path
+
     @property
     def limits_swap(self) -> bool:
         """Whether this kernel can limit swap."""

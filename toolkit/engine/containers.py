@@ -73,7 +73,7 @@ class Containers:
 
         if not discard.may_be_needed(options):
             return options, ()
-        return discard.discard(options, self._engine.cgroups)
+        return discard.discard(options, self._engine.cgroups.under(options.cgroup_parent))
 
     def _insert(self, ident: str, name: str, doc: dict[str, Any], *, is_held: bool) -> Container:
         if is_held:

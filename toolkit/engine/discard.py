@@ -8,6 +8,8 @@ See Also:
 
 from typing import Any
 
+from toolkit.core.errors import UnsupportedError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.engine.cgroups import Cgroups
@@ -24,6 +26,8 @@ def may_be_needed(options: "ContainerOptions") -> bool:
     """Tell whether there is anything that may have to be discarded: nothing need be looked at otherwise."""
     return bool(
         options.oom_kill_disable
+        or options.cpu_rt_period_us
+        or options.cpu_rt_runtime_us
         or options.memory_swappiness >= 0
         or options.blkio_weight
         or options.blkio_weight_devices
@@ -31,7 +35,12 @@ def may_be_needed(options: "ContainerOptions") -> bool:
 
 
 def discard(options: "ContainerOptions", cgroups: "Cgroups") -> "tuple[ContainerOptions, tuple[str, ...]]":
-    """Return the options that this kernel can obey, and docker's warnings about the others."""
+    """Return the options that this kernel can obey, and docker's warnings about the others.
+
+    Raises:
+        UnsupportedError: real-time CPU time, which this kernel or the parent group does not have to give.
+    """
+    _check_real_time(options, cgroups)
     warnings: list[str] = []
     changed: dict[str, Any] = {}
     is_v1 = cgroups.is_v1("memory")
@@ -51,3 +60,18 @@ def discard(options: "ContainerOptions", cgroups: "Cgroups") -> "tuple[Container
         warnings.append(f"{_LACKS} Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.")
         changed["blkio_weight_devices"] = ()
     return options._replace(**changed), tuple(warnings)
+
+
+def _check_real_time(options: "ContainerOptions", cgroups: "Cgroups") -> None:
+    """A group cannot have more real-time than its parent, and a new one has none: somebody must have given it some."""
+    if not options.cpu_rt_period_us and not options.cpu_rt_runtime_us:
+        return
+    if not cgroups.is_v1("cpu") or not cgroups.has_file("cpu", "cpu.rt_runtime_us", ""):
+        message = "kernel does not support CPU real-time scheduler"
+        raise UnsupportedError(message, hint="it needs cgroup v1 and a kernel with CONFIG_RT_GROUP_SCHED")
+    own, parent = cgroups.real_time_of_parent()
+    if options.cpu_rt_runtime_us > own:
+        raise UnsupportedError(
+            f"the parent group has {own} us of real-time CPU time to give, not {options.cpu_rt_runtime_us}",
+            hint=f"write more to {parent}, and to those above it first",
+        )
