@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from toolkit.runtime.log import MAX_LINE_BYTES, LogWriter, read_entries
+from toolkit.engine import logs
+from toolkit.runtime.log import MAX_LINE_BYTES, LogWriter, TurningLog, files, read_entries
 
 
 @pytest.fixture
@@ -20,7 +22,8 @@ def _writer(path: str) -> LogWriter:
 
 
 def _texts(path: str) -> list[str]:
-    return [entry["log"] for entry, _end in read_entries(path)]
+    with open(path, "rb") as log:
+        return [entry["log"] for entry in read_entries(log)]
 
 
 def test_entry_is_what_dockers_json_file_driver_writes(path: str) -> None:
@@ -69,11 +72,11 @@ def test_half_written_entry_is_left_for_later(path: str) -> None:
     writer.write("stdout", b"one\n")
     with open(path, "a") as file:
         file.write('{"log":"tw')
-    entries = list(read_entries(path))
-    assert [entry["log"] for entry, _end in entries] == ["one\n"]
-    with open(path, "a") as file:
-        file.write('o\\n","stream":"stdout","time":"x"}\n')
-    assert [entry["log"] for entry, _end in read_entries(path, entries[-1][1])] == ["two\n"]
+    with open(path, "rb") as log:
+        assert [entry["log"] for entry in read_entries(log)] == ["one\n"]
+        with open(path, "a") as file:
+            file.write('o\\n","stream":"stdout","time":"x"}\n')
+        assert [entry["log"] for entry in read_entries(log)] == ["two\n"]
     writer.close()
 
 
@@ -111,3 +114,109 @@ def test_other_errors_of_the_log_are_not_hidden(path: str) -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         writer.write("stdout", b"x\n")
     os.close(writer._fd)
+
+
+# Files that make room
+
+
+def _turning(path: str, max_bytes: int, max_files: int, attributes: str = "") -> TurningLog:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    return TurningLog(fd, path, max_bytes, max_files, attributes)
+
+
+def _numbers(path: str, **how: int) -> list[int]:
+    return [int(line.text) for line in logs.read(path, **how)]
+
+
+def _write(writer: TurningLog, numbers: range) -> None:
+    for number in numbers:
+        writer.write("stdout", f"{number}\n".encode())
+
+
+def test_full_log_begins_a_new_file_and_the_oldest_goes(path: str) -> None:
+    writer = _turning(path, 300, 3)
+    _write(writer, range(40))
+    writer.close()
+    assert files(path) == [f"{path}.2", f"{path}.1", path]
+    assert not os.path.exists(f"{path}.3")
+    assert all(os.path.getsize(name) < 400 for name in files(path))
+    found = _numbers(path)
+    assert found == list(range(found[0], 40))
+    assert len(found) >= 9
+
+
+def test_many_lines_at_once_are_divided_between_files(path: str) -> None:
+    writer = _turning(path, 300, 50)
+    writer.write("stdout", b"".join(b"%d\n" % number for number in range(40)))
+    writer.close()
+    assert len(files(path)) == 8
+    assert _numbers(path) == list(range(40))
+
+
+def test_only_file_is_emptied_when_it_is_full(path: str) -> None:
+    writer = _turning(path, 300, 1)
+    _write(writer, range(40))
+    writer.close()
+    assert files(path) == [path]
+    assert _numbers(path)[-1] == 39
+    assert os.path.getsize(path) < 400
+
+
+@pytest.mark.parametrize("tail", [0, 1, 4, 9, 17, 39, 40, 100])
+def test_tail_counts_across_files(path: str, tail: int) -> None:
+    writer = _turning(path, 300, 50)
+    _write(writer, range(40))
+    writer.close()
+    assert _numbers(path, tail=tail) == list(range(40))[40 - min(tail, 40) :]
+
+
+def test_since_and_until_reach_across_files(path: str) -> None:
+    writer = _turning(path, 300, 50)
+    _write(writer, range(20))
+    between_ns = time.time_ns()
+    _write(writer, range(20, 40))
+    writer.close()
+    assert _numbers(path, since_ns=between_ns) == list(range(20, 40))
+    assert _numbers(path, until_ns=between_ns) == list(range(20))
+
+
+def test_reader_who_is_overtaken_reads_on_in_the_right_file(path: str) -> None:
+    writer = _turning(path, 300, 50)
+    _write(writer, range(3))
+    with logs._Reader(path, None) as reader:
+        assert [entry["log"] for entry in reader.more()] == ["0\n", "1\n", "2\n"]
+        _write(writer, range(3, 40))
+        assert [int(entry["log"]) for entry in reader.more()] == list(range(3, 40))
+    writer.close()
+
+
+def test_reader_of_a_file_that_is_emptied_begins_again(path: str) -> None:
+    writer = _turning(path, 300, 1)
+    _write(writer, range(4))
+    with logs._Reader(path, None) as reader:
+        assert len(list(reader.more())) == 4
+        _write(writer, range(4, 6))
+        assert [int(entry["log"]) for entry in reader.more()][-1] == 5
+    writer.close()
+
+
+def test_attributes_come_with_each_line(path: str) -> None:
+    writer = _turning(path, 0, 1, '{"tier": "front"}')
+    writer.write("stdout", b"x\n")
+    writer.close()
+    (line,) = logs.read(path)
+    assert (line.text, line.attributes) == ("x\n", {"tier": "front"})
+
+
+def test_log_that_cannot_be_turned_grows_on(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = _turning(path, 300, 3)
+
+    def refuse(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refuse)
+        _write(writer, range(10))
+    _write(writer, range(10, 20))
+    writer.close()
+    assert _numbers(path) == list(range(20))

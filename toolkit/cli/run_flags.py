@@ -101,6 +101,8 @@ CREATE_FLAGS = (
          "kernel_memory_bytes"),
     Flag("label", "l", LABEL, "Set meta data on a container"),
     Flag("label-file", "", LIST, "Read in a line delimited file of labels"),
+    Flag("log-driver", "", STRING, "Logging driver for the container (json-file|local|none)", "log_driver"),
+    Flag("log-opt", "", PAIRS, "Log driver options", "log_options"),
     Flag("memory", "m", BYTES, "Memory limit", "memory_bytes"),
     Flag("memory-reservation", "", BYTES, "Memory soft limit", "memory_reservation_bytes"),
     Flag("memory-swap", "", SWAP, "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
@@ -162,7 +164,7 @@ RUN_FLAGS = (
 LATER = frozenset(
     (
         "add-host", "dns", "dns-option", "dns-search", "expose",
-        "init", "ip", "ip6", "link", "link-local-ip", "log-driver", "log-opt", "mac-address",
+        "init", "ip", "ip6", "link", "link-local-ip", "mac-address",
         "mount", "network-alias", "publish", "p", "publish-all", "P",
         "volume", "v", "volume-driver", "volumes-from",
     )

@@ -458,6 +458,10 @@ class Container:
         """Yield what it has written; see `logs.read`."""
         from toolkit.engine import logs
 
+        if self._doc["options"].get("log_driver") == "none":
+            raise ConflictError(
+                "configured logging driver does not support reading", hint="run it without --log-driver"
+            )
         path = self._engine.paths.log(self.id)
         return logs.read(path, run_dir=self.run_dir, follow=follow, tail=tail, since_ns=since_ns, until_ns=until_ns)
 

@@ -22,7 +22,7 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
     return {
         "Binds": None,
         "ContainerIDFile": "",
-        "LogConfig": {"Type": "json-file", "Config": {}},
+        "LogConfig": {"Type": options.log_driver or "json-file", "Config": dict(options.log_options)},
         "NetworkMode": options.network,
         "PortBindings": {},
         "RestartPolicy": {"Name": options.restart_policy or "no", "MaximumRetryCount": options.restart_retries},

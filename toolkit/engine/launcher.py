@@ -137,7 +137,8 @@ class Launcher:
             stdin=options.open_stdin,
             stdin_once=options.stdin_once,
             run_dir=container.run_dir,
-            log=paths.log(container.id),
+            log="" if options.log_driver == "none" else paths.log(container.id),
+            log_keeping=_log_keeping(container, options) if options.log_driver or options.log_options else (),
             exit_file=paths.exit_file(container.id),
             cgroups=container.cgroups.directories(container.id, oci.resources(options)),
             holder=container.cgroups.holder(container.id),
@@ -372,6 +373,13 @@ class Launcher:
             env=base.env + options.env,
         )
         return oci.process(merged, image, identity, self._hostname(container), self._engine.capabilities)
+
+
+def _log_keeping(container: "Container", options: "ContainerOptions") -> tuple[Any, ...]:
+    from toolkit.engine import logdriver
+
+    image = container.doc["image_config"]
+    return logdriver.keeping(options, image, oci.environment(options, image, options.hostname))
 
 
 def _read(path: str) -> str:

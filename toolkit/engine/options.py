@@ -86,6 +86,10 @@ class ContainerOptions(NamedTuple):
     """"always", "unless-stopped" or "on-failure"; empty and "no": it is not started again by itself."""
     restart_retries: int = 0
     """How often at most, of on-failure; 0: without end."""
+    log_driver: str = ""
+    """"json-file", "local" or "none"; empty: json-file."""
+    log_options: "Mapping[str, str]" = _NONE
+    """As docker's --log-opt: "max-size", "max-file", "labels", ..."""
     timeout_s: int = 0
     """How long it may run: then it is killed; 0: as long as it likes."""
     health_test: tuple[str, ...] = ()
@@ -216,4 +220,4 @@ TUPLES: "Mapping[str, Any]" = {
     ),
 }
 """The fields of ContainerOptions that hold tuples of tuples, and the kind of these: JSON forgets it."""
-MAPPINGS = ("annotations", "labels", "storage_opt", "sysctls", "tmpfs")
+MAPPINGS = ("annotations", "labels", "log_options", "storage_opt", "sysctls", "tmpfs")

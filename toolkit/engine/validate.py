@@ -3,7 +3,7 @@
 import os
 
 from toolkit.core.errors import InvalidError, NotFoundError, UnsupportedError
-from toolkit.engine import health, restart
+from toolkit.engine import health, logdriver, restart
 from toolkit.engine.signals import signal_number
 
 TYPE_CHECKING = False
@@ -48,6 +48,7 @@ def check(options: "ContainerOptions") -> None:
     _check_unsupported(options)
     restart.check(options)
     health.check(options)
+    logdriver.check(options)
     for path, text in options.tmpfs.items():
         _check_tmpfs(path, text)
 

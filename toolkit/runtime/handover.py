@@ -144,7 +144,7 @@ def prepare(
         stdin_once=request.stdin_once,
         stays_attached=request.foreground,
         is_traced=request.trace,
-        is_tended=request.care is not None,
+        is_tended=request.care is not None or bool(request.log_keeping),
         started_at=clock.now(),
         run_dir=request.run_dir,
         request=request_bytes,

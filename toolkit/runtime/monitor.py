@@ -19,6 +19,7 @@ from toolkit.core import clock, document
 from toolkit.linux import namespace, process, sock
 from toolkit.runtime import channel, frames, handover, remains, restart, starter
 from toolkit.runtime.handover import Handover
+from toolkit.runtime.log import TurningLog
 from toolkit.runtime.meeting import ExitRecord
 from toolkit.runtime.policy import Policy
 from toolkit.runtime.relay import Peer, Relay
@@ -179,14 +180,21 @@ def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int) -> None:
         os.close(handed.connection_fd)
     wants_restart = False
     if handed.is_tended:
-        wants_restart = _tend(relay, Request.decode(handed.request), pid, pidfd)
+        wants_restart = _tend(relay, handed, pid, pidfd)
     else:
         relay.run(pidfd)
     _finish(relay, handed, pid, asker, wants_restart=wants_restart)
 
 
-def _tend(relay: Relay, request: Request, pid: int, pidfd: int) -> bool:
+def _tend(relay: Relay, handed: Handover, pid: int, pidfd: int) -> bool:
     """Carry bytes and do what else is due; tell whether the container is to be started again because it was unwell."""
+    request = Request.decode(handed.request)
+    if request.log_keeping:
+        max_bytes, max_files, attributes = request.log_keeping
+        relay.log = TurningLog(handed.log_fd, request.log, max_bytes, max_files, attributes)
+    if request.care is None:
+        relay.run(pidfd)
+        return False
     tending = Tending(request, pid, relay.poll, begin_outside)
     try:
         relay.run(pidfd, tending)

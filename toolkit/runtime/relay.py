@@ -67,7 +67,7 @@ class Relay:
 
     def __init__(self, log_fd: int, *, stdin_once: bool) -> None:
         self.poll = select.poll()
-        self._log = LogWriter(log_fd) if log_fd >= 0 else None
+        self.log: LogWriter | None = LogWriter(log_fd) if log_fd >= 0 else None
         self._stdin_once = stdin_once
         self._outputs: dict[int, int] = {}
         self._stdin_fd = -1
@@ -165,8 +165,8 @@ class Relay:
         if not chunk:
             self._forget_output(fd)
             return False
-        if self._log is not None:
-            self._log.write(_STREAM_NAMES[kind], chunk)
+        if self.log is not None:
+            self.log.write(_STREAM_NAMES[kind], chunk)
         data = frames.frame(kind, chunk)
         for peer in [peer for peer in self._peers.values() if peer.output]:
             if peer.send(data):
@@ -362,8 +362,8 @@ class Relay:
 
     def close_log(self) -> None:
         """Write the log's last line and close it."""
-        if self._log is not None:
-            self._log.close()
+        if self.log is not None:
+            self.log.close()
 
 
 def _open_spare() -> int:

@@ -26,6 +26,8 @@ class Request(NamedTuple):
     """Where the container's runtime files lie while it runs; empty for an exec."""
     log: str = ""
     """Path of the log; empty: none is kept."""
+    log_keeping: "tuple[Any, ...]" = ()
+    """How the log is kept: most bytes of a file, most files, and attributes of each line as JSON; empty: plainly."""
     exit_file: str = ""
     """Path for the exit record; empty: none is kept."""
     cgroups: tuple[str, ...] = ()

@@ -6,6 +6,10 @@ from toolkit.cli.moment import parse_moment_ns
 from toolkit.cli.session import STDERR, STDOUT, Outcome, Session
 from toolkit.core.errors import InvalidError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 def logs(session: Session, parsed: Parsed) -> Outcome:
     """Print what a container wrote, each line to the stream that it was written to."""
@@ -17,9 +21,20 @@ def logs(session: Session, parsed: Parsed) -> Outcome:
         until_ns=parse_moment_ns(parsed["until"]) if parsed["until"] else 0,
     )
     for line in lines:
-        text = f"{line.time} {line.text}" if parsed["timestamps"] else line.text
+        text = f"{_details(line.attributes)} {line.text}" if parsed["details"] else line.text
+        if parsed["timestamps"]:
+            text = f"{line.time} {text}"
         session.write(STDERR if line.stream == "stderr" else STDOUT, text.encode(errors="surrogateescape"))
     return Outcome(value=container)
+
+
+def _details(attributes: "Mapping[str, str]") -> str:
+    """Write a line's attributes as docker does: in order, escaped, between commas."""
+    if not attributes:
+        return ""
+    from urllib.parse import quote_plus
+
+    return ",".join(f"{quote_plus(key)}={quote_plus(value)}" for key, value in sorted(attributes.items()))
 
 
 def _tail(text: str) -> int | None:
@@ -38,6 +53,7 @@ LOGS = Command(
     logs,
     "container logs --follow --tail 10 web",
     flags=(
+        Flag("details", "", BOOL, "Show extra details provided to logs"),
         Flag("follow", "f", BOOL, "Follow log output"),
         Flag(
             "since",
