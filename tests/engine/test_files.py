@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import stat
 import tarfile
 import threading
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.engines import BUSYBOX, collect
+from tests.support.engines import BUSYBOX, collect, in_processes
 from toolkit.core.errors import ConflictError, InvalidError, NotFoundError, StorageFullError, UnsafePathError
 from toolkit.engine.container import Container
 from toolkit.engine.engine import Engine
@@ -254,6 +255,47 @@ def test_container_that_takes_files_cannot_be_started_meanwhile(engine: Engine) 
     assert len(failure) == 1
     made.start()
     assert made.wait() == 0
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_copy_that_is_killed_in_the_middle_leaves_a_container_that_can_be_started(
+    engine: Engine, *, runs: bool
+) -> None:
+    made = _make(engine)
+    if not runs:
+        made.stop(0)
+    before = _mounts()
+
+    class Dying(io.RawIOBase):
+        def __init__(self) -> None:
+            self.rest = _tar(("d/one", {"content": b"1"}), ("d/two", {"content": bytes(100_000)}))
+
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> bytes:
+            if self.rest.tell() > 20_000:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return self.rest.read(size)
+
+    def put(mine: Engine, _number: int) -> int:
+        mine.containers.get(made.id).files.put("/", Dying())  # type: ignore[arg-type]  # it reads
+        return 0
+
+    assert in_processes(engine, 1, put) == [-signal.SIGKILL]
+    assert _mounts() == before
+    with Engine.open(engine.paths.root, engine.paths.run) as next_one:
+        one = next_one.containers.get(made.id)
+        assert one.status == ("running" if runs else "exited")
+        one.stop(0)
+        one.start()
+        assert collect(one.exec(ExecOptions(("cat", "/d/one")))).out == "1"
+        one.remove(force=True)
+
+
+def _mounts() -> str:
+    with open("/proc/self/mounts") as file:
+        return file.read()
 
 
 # Ids
