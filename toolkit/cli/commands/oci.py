@@ -54,6 +54,10 @@ def _operate(session: Session, parsed: Parsed, name: str, words: list[str], log:
         raise UsageError(f"unknown command {name!r}; see '{PROGRAM} oci --help'")
     flags = parse(operation.flags, words, interspersed=operation.interspersed)
     _check_count(operation, name, len(flags.args))
+    if operation.makes_processes:
+        from toolkit.runtime.oci.reexec import ensure_sealed
+
+        ensure_sealed(owns_process=session.owns_process)
     root = parsed["root"] or f"{session.run_dir or _DEFAULT_RUN}/oci"
     runtime = Runtime(Store(root), log, session.stdout)
     return operation.act(runtime, flags)

@@ -31,6 +31,8 @@ class Operation(NamedTuple):
     interspersed: bool = True
     """Flags may follow arguments."""
     failure_code: int = 1
+    makes_processes: bool = False
+    """Something of ours enters a container, for a moment."""
 
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -58,13 +60,16 @@ _CREATE = (_BUNDLE, _CONSOLE, _PID_FILE, _PRESERVE, _NO_PIVOT, _NO_KEYRING)
 _FORMAT = Flag("format", "f", STRING, "table or json", default="table")
 
 OPERATIONS = {
-    "create": Operation("[OPTIONS] ID", "Make a container of a bundle", operations.create, _CREATE),
+    "create": Operation(
+        "[OPTIONS] ID", "Make a container of a bundle", operations.create, _CREATE, makes_processes=True
+    ),
     "start": Operation("ID", "Run the program of a container that was made", operations.start),
     "run": Operation(
         "[OPTIONS] ID",
         "Make and start a container, and wait for its end",
         operations.run,
         (*_CREATE, _DETACH, _NO_SUBREAPER, Flag("keep", "", BOOL, "Do not delete the container at its end")),
+        makes_processes=True,
     ),
     "state": Operation("ID", "Print a container's state", operations.state),
     "kill": Operation(
@@ -105,6 +110,7 @@ OPERATIONS = {
         (1, None),
         interspersed=False,
         failure_code=255,
+        makes_processes=True,
     ),
     "ps": Operation(
         "[OPTIONS] ID [PS OPTIONS]",

@@ -155,6 +155,7 @@ def _be_outside(plan: tuple[Step, ...], sock: socket.socket, fifos: Fifos, kept_
     reports = ToCommand(sock, fifos)
     try:
         process.set_parent_death_signal(signal.SIGKILL)
+        process.set_dumpable(0)  # so init is born so: who is in the container already may not look into it
         # Init must hold neither our lock nor what our caller left open; nor a way to the host.
         process.close_all_but({0, 1, 2, sock.fileno(), *fifos, *range(3, 3 + kept_fds)})
         context = Context(OUTSIDE, reports, NO_STDIO, reports)
