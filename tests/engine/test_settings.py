@@ -94,15 +94,26 @@ def test_containers_that_do_not_say_are_as_the_file_says(engine: Engine, tmp_pat
             "default-shm-size": "2m",
             "no-new-privileges": True,
             "default-ipc-mode": "shareable",
+            "log-driver": "local",
+            "log-opts": {"max-size": "1m", "max-file": "3"},
         },
     )
     script = "ulimit -Sn; ulimit -Hn; df -k /dev/shm | tail -1; grep NoNewPrivs /proc/self/status"
     assert sh(engine, script).out.split()[:4] == ["77", "99", "shm", "2048"]
     assert sh(engine, script).out.split()[-1] == "1"
+    assert _log_config(engine) == {"Type": "local", "Config": {"max-size": "1m", "max-file": "3"}}
+    assert _log_config(engine, log_options={"max-file": "7"})["Config"] == {"max-size": "1m", "max-file": "7"}
+    assert _log_config(engine, log_driver="json-file") == {"Type": "json-file", "Config": {}}
+    assert engine.info()["LoggingDriver"] == "local"
     other = sh(engine, script, ulimits=(Ulimit("nofile", 5, 6),), security_opt=("no-new-privileges=false",))
     assert (other.out.split()[:2], other.out.split()[-1]) == (["5", "6"], "0")
     made = engine.containers.create(ContainerOptions(BUSYBOX, ("true",)))
     assert made.inspect()["HostConfig"]["IpcMode"] == "shareable"
+
+
+def _log_config(engine: Engine, **options: Any) -> Any:
+    made = engine.containers.create(ContainerOptions(BUSYBOX, ("true",), **options))
+    return made.inspect()["HostConfig"]["LogConfig"]
 
 
 @pytest.mark.needs("root", "docker-registry")

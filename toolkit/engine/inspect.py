@@ -145,7 +145,7 @@ def info(engine: "Engine") -> dict[str, Any]:
         "ContainersStopped": len(everything) - up,
         "Images": len(engine.images.list()),
         "Driver": "overlay2",
-        "LoggingDriver": "json-file",
+        "LoggingDriver": engine.settings.log_driver or "json-file",
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2" if engine.cgroups.kind == "v2" else "1",
         "CgroupLayout": engine.cgroups.kind,

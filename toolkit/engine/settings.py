@@ -177,6 +177,9 @@ def applied(settings: Settings, options: "ContainerOptions") -> "ContainerOption
         "cgroup_parent": options.cgroup_parent or settings.cgroup_parent,
         "runtime": options.runtime or settings.default_runtime,
     }
+    if (settings.log_driver or settings.log_opts) and options.log_driver in ("", settings.log_driver):
+        changes["log_driver"] = options.log_driver or settings.log_driver
+        changes["log_options"] = {**settings.log_opts, **options.log_options}
     if settings.no_new_privileges and not any("no-new-privileges" in each for each in options.security_opt):
         changes["security_opt"] = (*options.security_opt, "no-new-privileges=true")
     return options._replace(**changes)
