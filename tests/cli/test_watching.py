@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import time
 
 import pytest
 
@@ -103,7 +102,7 @@ def test_stats_of_all_shows_those_that_do_not_run_too(shell: Shell, web: str) ->
 def test_cpu_of_a_busy_container_is_seen(shell: Shell) -> None:
     shell.out("run", "-d", "--name", "busy", "--cpus", "0.5", "lab", "sh", "-c", "while :; do :; done")
     percent = shell.out("stats", "--no-stream", "--format", "{{.CPUPerc}}", "busy")
-    assert 5 < float(percent.rstrip("%")) < 80
+    assert 1 < float(percent.rstrip("%")) < 80
 
 
 def test_live_table_is_drawn_over_and_learns_of_new_containers(shell: Shell, web: str) -> None:
@@ -126,10 +125,10 @@ def test_live_table_is_drawn_over_and_learns_of_new_containers(shell: Shell, web
 def test_stream_into_a_pipe_has_no_control_codes(shell: Shell, web: str) -> None:
     running = shell.start("stats")
     assert running.stdout is not None
-    time.sleep(2.6)
+    text = b"".join(running.stdout.readline() for _line in range(3))  # a second table has begun
     running.send_signal(signal.SIGINT)
-    text = running.stdout.read()
-    assert text.count(b"CONTAINER ID") >= 1
+    text += running.stdout.read()
+    assert text.count(b"CONTAINER ID") >= 2
     assert b"\033" not in text
 
 

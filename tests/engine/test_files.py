@@ -199,6 +199,13 @@ def test_what_is_mounted_in_a_container_is_not_replaced_and_stays_mounted(engine
         made.files.put("/etc", _tar(("hosts", {"content": b"x"})))
 
 
+def test_files_of_the_kernel_come_out_with_what_is_in_them(engine: Engine) -> None:
+    made = _make(engine, "true")
+    with _get(made, "/proc/version") as archive:
+        content = archive.extractfile("version").read()  # type: ignore[union-attr]  # it is a file
+    assert content.startswith(b"Linux version")
+
+
 def test_read_only_root_takes_nothing_but_its_tmpfs_does(engine: Engine) -> None:
     made = _make(engine, "true", read_only=True, tmpfs={"/t": ""})
     with pytest.raises(ConflictError, match="container rootfs is marked read-only"):

@@ -6,6 +6,7 @@ device is ever followed or opened.
 """
 
 import errno
+import io
 import os
 import stat
 import tarfile
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from toolkit.engine.files.ids import IdMap
 
+_SHORT_BYTES = 1 << 20
 _HANDLE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -105,11 +107,27 @@ class Packer:
         if info.type != tarfile.REGTYPE:
             self._archive.addfile(info)
             return
-        fd = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb", buffering=0) as file:
-            info.size = found.st_size
-            self._archive.addfile(info, Exactly(file, info.size))
+            if found.st_size:
+                info.size = found.st_size
+                self._archive.addfile(info, Exactly(file, info.size))
+            else:
+                content = _short_content(fd)
+                info.size = len(content)
+                self._archive.addfile(info, io.BytesIO(content))
         self.content_bytes += info.size
+
+
+def _short_content(fd: int) -> bytes:
+    """Read a file that says it is empty: those of procfs do, and have something in them all the same."""
+    content = b""
+    try:
+        while len(content) < _SHORT_BYTES and (chunk := os.read(fd, _SHORT_BYTES - len(content))):
+            content += chunk
+    except OSError:
+        return content  # a kernel file that cannot be read, or has nothing to say now
+    return content
 
 
 def _xattrs(handle: int) -> dict[str, str]:
