@@ -239,3 +239,39 @@ def test_shared_root_shows_its_mounts_to_who_shares_it(ours: Runtime, bundle: Bu
     bundle.process["capabilities"] = {kind: ["CAP_SYS_ADMIN"] for kind in ("bounding", "effective", "permitted")}
     bundle.script("mount -t tmpfs none /tmp && unshare -m true; grep ' /tmp ' /proc/self/mountinfo | grep -o shared")
     assert ours.run(bundle).out == "shared\n"
+
+
+def test_filter_need_allow_no_more_than_the_program(ours: Runtime, bundle: Bundle) -> None:
+    """With no_new_privs it is loaded last: what init still does then is the execve."""
+    needed = ["execve", "exit_group", "write", "brk", "mmap", "munmap", "mprotect", "arch_prctl", "prctl", "readlink"]
+    needed += ["set_tid_address", "set_robust_list", "rseq", "prlimit64", "getrandom", "getuid", "uname", "newfstatat"]
+    rule = {"names": needed, "action": "SCMP_ACT_ALLOW"}
+    bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [rule]}
+    bundle.process["args"] = ["/bin/busybox", "echo", "alive"]
+    done = ours.run(bundle)
+    assert (done.code, done.out) == (0, "alive\n"), done.err
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "answer"),
+    [
+        ({"action": "SCMP_ACT_ERRNO", "errnoRet": 13}, 1, "Permission denied"),
+        ({"action": "SCMP_ACT_ERRNO"}, 1, "Operation not permitted"),
+        ({"action": "SCMP_ACT_KILL_PROCESS"}, 128 + 31, ""),
+        ({"action": "SCMP_ACT_TRAP"}, 128 + 31, ""),
+        ({"action": "SCMP_ACT_LOG"}, 0, ""),
+        ({"action": "SCMP_ACT_TRACE"}, 1, "Function not implemented"),
+    ],
+)
+def test_every_action_of_a_filter(
+    ours: Runtime, runc: Runtime, make_bundle: Callable[[], Bundle], rule: dict[str, Any], code: int, answer: str
+) -> None:
+    for runtime in (runc, ours):
+        bundle = make_bundle()
+        bundle.linux["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir", "mkdirat"], **rule}],
+        }
+        bundle.script("exec mkdir /x")
+        done = runtime.run(bundle)
+        assert (done.code, answer in done.err) == (code, True), done.err

@@ -270,18 +270,15 @@ class MaskPath(NamedTuple):
     def calls(self) -> tuple[str, ...]:
         return (f'mount("/dev/null", {quoted(self.path)}, NULL, MS_BIND, NULL)',)
 
-    def _hide_file(self, root_fd: int) -> None:
+    def _hide_file(self, root_fd: int, target: int) -> None:
         """Bind the container's own null, since its root could change the mode of the host's, for everybody.
 
         A container without one gets the host's, read-only: so it cannot be changed either.
         """
         null = _open_null(root_fd)
-        source = "/dev/null" if null < 0 else by_fd(null)
-        fd = rooted.open_in_root(root_fd, self.path)
         try:
-            mount.mount(source, by_fd(fd), None, mount.MS_BIND)
+            mount.mount("/dev/null" if null < 0 else by_fd(null), by_fd(target), None, mount.MS_BIND)
         finally:
-            os.close(fd)
             if null >= 0:
                 os.close(null)
         if null < 0:
@@ -303,7 +300,7 @@ class MaskPath(NamedTuple):
             if stat.S_ISDIR(os.fstat(fd).st_mode):
                 mount.mount("tmpfs", by_fd(fd), "tmpfs", mount.MS_RDONLY, "size=0k,nr_inodes=1,mode=555")
             else:
-                self._hide_file(context.root_fd)
+                self._hide_file(context.root_fd, fd)
         finally:
             os.close(fd)
 
