@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from toolkit.engine.container import Container
 from toolkit.engine.engine import Engine
+from toolkit.runtime.zygote import MOST_PAIRS
 
 _PATIENCE_S = 5.0
 
@@ -111,16 +112,17 @@ class Family:
         return starter, found.parent, inits[0] if inits else 0
 
     def strays(self) -> list[str]:
-        """Return the members that are neither the zygote nor its reserve."""
+        """Return the members that are neither the zygote nor of the pairs that it keeps in reserve."""
         members = self.members()
         # Whoever waits for a request has the engine's log as its stdout and nothing else of the engine's open.
         keep: set[int] = set()
+        pairs = 0
         for worker in sorted(members.values(), reverse=True):
             monitor = members.get(worker.parent)
             zygote = members.get(monitor.parent) if monitor else None
-            if monitor and zygote:
-                keep = {worker.pid, monitor.pid, zygote.pid}
-                break
+            if monitor and zygote and pairs < MOST_PAIRS and not self._is_busy(monitor) and not self._is_busy(worker):
+                keep |= {worker.pid, monitor.pid, zygote.pid}
+                pairs += 1
         return [f"process {one.pid} {one.comm} {sorted(one.files)}" for pid, one in members.items() if pid not in keep]
 
 

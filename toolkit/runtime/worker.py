@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+_PLANNING_MS = 10
+
+
 class ToMonitor:
     """The worker's reports: they go to the monitor, whose child it is."""
 
@@ -77,7 +80,8 @@ def work(
     Args:
         monitor: the way to it.
         listener: where the request comes from.
-        token: to close as soon as it has come, so that the zygote makes the next pair.
+        token: the zygote makes the next pair when it is closed, which execve does: not while this start needs the
+            processors.
         zygote_lives: readable when the zygote is gone; then nobody is waited for any more.
         birth_ns: CLOCK_MONOTONIC before the two calls that made this process, and between them.
     """
@@ -88,7 +92,7 @@ def work(
     reports = ToMonitor(monitor)
     context = Context(steps.INIT, reports, NO_STDIO)
     early, obstacle = _begin_early(context)
-    connection, lock_fd, content = _await_request(listener, token, zygote_lives)
+    connection, lock_fd, content = _await_request(listener, zygote_lives)
     request = Request.decode(content)
     reports.take(connection, lock_fd, content)
     if not request.uses_reserve:
@@ -111,6 +115,8 @@ def work(
     reports.hand_over()
     if request.trace:
         _record_early((pid, monitor_pid), (*birth_ns, born_ns), early)
+    if not _has_more(connection):
+        os.close(token)  # whoever takes so long for a plan holds up nobody else
     plan_frame = frames.read_exactly_one(connection)
     if plan_frame is None:
         os._exit(1)
@@ -125,7 +131,8 @@ def refuse(listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":
 
     Else whoever asks would wait for ever, for pairs that all die unheard.
     """
-    connection, lock_fd, content = _await_request(listener, token, zygote_lives)
+    connection, lock_fd, content = _await_request(listener, zygote_lives)
+    os.close(token)
     try:
         unshare(CLONE_NEWPID)
     except SyscallError as exc:
@@ -133,10 +140,9 @@ def refuse(listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":
     os._exit(1)  # where it works now, the client is told of a lost monitor, and tries again
 
 
-def _await_request(listener: sock.Socket, token: int, zygote_lives: int) -> tuple[sock.Socket, int, bytes]:
+def _await_request(listener: sock.Socket, zygote_lives: int) -> tuple[sock.Socket, int, bytes]:
     """Return a connection, the lock of the container's run directory (or -1), and the request as it came."""
     connection = _accept(listener, zygote_lives)
-    os.close(token)
     os.close(zygote_lives)
     listener.close()
     return (connection, *read_request(connection))
@@ -183,14 +189,23 @@ def _record_early(pids: tuple[int, int], moments_ns: tuple[int, int, int], early
 
 
 def _accept(listener: sock.Socket, zygote_lives: int) -> sock.Socket:
-    poll = select.poll()
-    poll.register(listener.fileno(), select.POLLIN)
-    poll.register(zygote_lives, select.POLLIN)
+    poll = select.epoll()
+    poll.register(listener.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE)  # one of those who wait is woken
+    poll.register(zygote_lives, select.EPOLLIN)
     while True:
         ready = dict(poll.poll())
         if listener.fileno() in ready:
             try:
-                return sock.accept(listener)
+                connection = sock.accept(listener)
             except BlockingIOError:
-                continue  # a newer pair has taken it
+                continue  # another pair has taken it
+            poll.close()
+            return connection
         os._exit(0)  # and the monitor with us
+
+
+def _has_more(connection: sock.Socket) -> bool:
+    """Tell whether something comes from a client within the time that planning takes, and ten times that."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(_PLANNING_MS))

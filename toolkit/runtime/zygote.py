@@ -2,7 +2,7 @@
 
 Python takes 30 ms to start and a notebook kernel 15 ms to fork; this process
 is small, single-threaded and has everything imported, so its fork takes under
-one.  It keeps a child in reserve, waiting for a connection: who asks pays not
+one.  It keeps children in reserve, waiting for a connection: who asks pays not
 even for the fork (see `stem`).  It holds no state: it can be killed and replaced at any
 time, and it leaves by itself when it has been idle for long or when its socket
 is gone.
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 IDLE_S = 600
+MOST_PAIRS = 2
+"""With one, who comes while another start is under way would wait for the next to be made."""
 
 
 def main() -> None:
@@ -49,8 +51,13 @@ def main() -> None:
     gc.freeze()  # keeps the pages that children share with us from being copied
     outside = sock.unix()
     _listen(outside, path)
+    pairs: dict[int, int] = {}
+    most = 1  # the second pair must not hold up whoever waits for the first
     while place == _inode(path) != 0:  # else the engine is gone, or another zygote has its place
-        _keep_reserve(listener, outside)
+        while len(pairs) < most:
+            _fork_pair(listener, outside, pairs)
+        _await_taken(listener, outside, pairs)
+        most = MOST_PAIRS
 
 
 def _listen(outside: sock.Socket, path: str) -> None:
@@ -111,39 +118,58 @@ def _inode(path: str) -> int:
         return 0
 
 
-def _keep_reserve(listener: sock.Socket, outside: sock.Socket) -> None:
-    """Fork a pair that waits for the next connection; return when it has one.
+def _fork_pair(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int]) -> None:
+    """Fork a pair that waits for a connection.
 
-    Runs once for each start, and what it touches each pair costs: so little is done here.
+    Runs once for each start, and what it touches each monitor costs: so little is done here.
+
+    Args:
+        listener: where connections come from.
+        outside: the zygote's own socket.
+        pairs: those that wait, gets one more: a pipe that ends when the pair has become a container, and one to close
+            then (a pair waits for a connection while it is open).
     """
     taken, token = os.pipe()
     zygote_lives, held = os.pipe()
+    pairs[taken] = held
     if os.fork() == 0:
-        os.close(taken)
-        os.close(held)
-        os.close(outside.fileno())  # who outlives us must not keep others waiting for an answer
+        _close_ours(outside, pairs)
         _be(stem.keep_ready, listener, token, zygote_lives)
     os.close(token)
     os.close(zygote_lives)
+
+
+def _await_taken(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int]) -> None:
+    """Return when a pair has become a container; fork a monitor for each who needs somebody outside."""
     poll = select.poll()
-    poll.register(taken, select.POLLHUP)
+    for taken in pairs:
+        poll.register(taken, select.POLLHUP)
     poll.register(outside.fileno(), select.POLLIN)
-    signals.alarm(IDLE_S)  # ends a zygote that is idle for long; the pair that waits goes with it
-    while all(fd != taken for fd, _events in poll.poll()):
-        _fork_outside(outside, listener, held)
-        signals.alarm(IDLE_S)
-    os.close(taken)
-    os.close(held)
+    while True:
+        signals.alarm(IDLE_S)  # ends a zygote that is idle for long; the pairs that wait go with it
+        for fd, _events in poll.poll():
+            if fd in pairs:
+                os.close(fd)
+                os.close(pairs.pop(fd))
+                return
+            _fork_outside(listener, outside, pairs)
 
 
-def _fork_outside(outside: sock.Socket, listener: sock.Socket, held: int) -> None:
-    """Fork a monitor for whoever needs somebody outside."""
+def _fork_outside(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int]) -> None:
     connection = sock.accept(outside)
     if os.fork() == 0:
-        for fd in (outside.fileno(), listener.fileno(), held):  # as in the pair
-            os.close(fd)
+        os.close(listener.fileno())
+        _close_ours(outside, pairs)
         _be(stem.begin_outside, connection)
     connection.close()
+
+
+def _close_ours(outside: sock.Socket, pairs: dict[int, int]) -> None:
+    """Close what a child must not keep: who outlives the zygote would keep others waiting for it."""
+    os.close(outside.fileno())
+    for taken, held in pairs.items():
+        os.close(taken)
+        os.close(held)
 
 
 def _be(life: "Callable[..., NoReturn]", *arguments: object) -> "NoReturn":
