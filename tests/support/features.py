@@ -23,6 +23,9 @@ from toolkit.linux.mount import MS_PRIVATE, MS_REC, mount
 from toolkit.vm import kernel, parts
 
 PROGRAMS = {
+    "aarch64-as": "aarch64-linux-gnu-as",
+    "aarch64-qemu": "qemu-aarch64",
+    "as": "as",
     "bash": "bash",
     "busybox": "busybox",
     "chromium": "chromium",

@@ -94,6 +94,7 @@ CREATE_FLAGS = (
     Flag("health-timeout", "", DURATION, "Maximum time to allow one check to run (ms|s|m|h) (default 0s)",
          "health_timeout_ns"),
     Flag("hostname", "h", STRING, "Container host name", "hostname"),
+    Flag("init", "", BOOL, "Run an init inside the container that forwards signals and reaps processes", "init"),
     Flag("interactive", "i", BOOL, "Keep STDIN open even if not attached", "open_stdin"),
     Flag("ipc", "", IPC_MODE, "IPC mode to use", "ipc_mode"),
     Flag("isolation", "", STRING, "Container isolation technology (default)", "isolation"),
@@ -164,7 +165,7 @@ RUN_FLAGS = (
 LATER = frozenset(
     (
         "add-host", "dns", "dns-option", "dns-search", "expose",
-        "init", "ip", "ip6", "link", "link-local-ip", "mac-address",
+        "ip", "ip6", "link", "link-local-ip", "mac-address",
         "mount", "network-alias", "publish", "p", "publish-all", "P",
         "volume", "v", "volume-driver", "volumes-from",
     )

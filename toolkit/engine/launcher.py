@@ -276,6 +276,8 @@ class Launcher:
             cgroup=container.cgroups.place(container.id, oci.resources(options, devices.find(options))),
             seccomp=engine.seccomp_filter(options, config["process"]),
         )
+        if options.init:
+            plan = planner.with_init(plan)
         return planner.without_reserve(plan) if gated else plan
 
     def _write_files(self, container: "Container", config: Config) -> None:

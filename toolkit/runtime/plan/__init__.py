@@ -37,6 +37,7 @@ __all__ = [
     "exec_plan",
     "foreign_plan",
     "plan",
+    "with_init",
     "without_reserve",
 ]
 
@@ -81,6 +82,12 @@ def _with_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
     if begins_so and all(steps.about(step).actor == steps.INIT for step in made[done:]):
         return steps.RESERVE_STEPS + made[done:]
     return made
+
+
+def with_init(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
+    """Return the same plan with a tiny init as the container's first process, and the program as its child."""
+    *before, last = made
+    return (*before, steps.BecomeInit(last.argv), last) if isinstance(last, steps.Exec) else made
 
 
 def without_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":

@@ -14,6 +14,7 @@ from toolkit.runtime.steps.identity import (
     SetRlimits,
     SetUser,
 )
+from toolkit.runtime.steps.init import BecomeInit
 from toolkit.runtime.steps.mounts import CloneMounts, MapMount, MaskPath, MountFilesystem, ReadonlyPath
 from toolkit.runtime.steps.namespaces import (
     BecomeNamespaceRoot,
@@ -64,6 +65,7 @@ __all__ = [
     "About",
     "AttachRoot",
     "AwaitStart",
+    "BecomeInit",
     "BecomeNamespaceRoot",
     "BindDevices",
     "BindRoot",
