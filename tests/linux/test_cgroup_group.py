@@ -4,13 +4,13 @@ import contextlib
 import os
 import signal
 import time
-import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.support.child import in_child
 from tests.support.features import missing
+from tests.support.groups import exit_code, own_group, start_in
 from toolkit.core.errors import ConflictError, SyscallError
 from toolkit.linux.cgroup import detect, members
 from toolkit.linux.cgroup.hierarchy import Hierarchy
@@ -18,7 +18,7 @@ from toolkit.linux.cgroup.resources import Device, Resources
 from toolkit.trace import recording
 
 MIB = 1 << 20
-pytestmark = pytest.mark.needs("root", "cgroup:memory", "cgroup:pids")
+pytestmark = [pytest.mark.needs("root", "cgroup:memory", "cgroup:pids"), pytest.mark.guest]
 
 
 @pytest.fixture(params=["detected", pytest.param("v1 alone", marks=pytest.mark.needs("cgroup1:freezer"))])
@@ -30,33 +30,9 @@ def hierarchy(request: pytest.FixtureRequest) -> Hierarchy:
 
 @pytest.fixture
 def name(hierarchy: Hierarchy) -> Iterator[str]:
-    """Give a group of this test alone, and remove it with whatever it still holds."""
-    parent = f"/toolkit-test-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    yield f"{parent}/one"
-    if hierarchy.present(f"{parent}/one"):
-        hierarchy.kill_all(f"{parent}/one")
-    hierarchy.remove(parent)
-
-
-def start_in(hierarchy: Hierarchy, name: str, run: Callable[[], None] = signal.pause) -> int:
-    """Start a child that joins the group and runs; return its pid once it has joined."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            hierarchy.join(name)
-            os.write(writer, b"1")
-            run()
-        finally:
-            os._exit(1)
-    os.close(writer)
-    assert os.read(reader, 1) == b"1"
-    os.close(reader)
-    return pid
-
-
-def exit_code(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    """Give a group of this test alone."""
+    with own_group(hierarchy) as made:
+        yield made
 
 
 def test_kind_agrees_with_what_is_mounted() -> None:

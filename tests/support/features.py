@@ -58,12 +58,15 @@ GUEST_HAS = frozenset(
     (
         *(f"cgroup2:{name}" for name in ("any", "cpu", "cpuset", "hugetlb", "io", "memory", "pids")),
         "bpf",
+        "disk",
         "guest-disks",
         "root",
         "v2",
     )
 )
 """What the guest has that a host may lack."""
+GUEST_PROMISED = GUEST_HAS | {f"cgroup:{name}" for name in ("blkio", "cpu", "cpuset", "memory", "pids")} | {"overlay"}
+"""What the tests in the guest must find there."""
 
 
 class UnknownFeatureError(Exception):
@@ -243,6 +246,11 @@ def _guest() -> str:
     return "" if has_kernel else "no kernel for a guest, and no apt to fetch one"
 
 
+def _disk() -> str:
+    """Say whether there is a disk that a test may write to: one of the guest's, or a loop device."""
+    return "" if os.environ.get(IN_GUEST) else _loop()
+
+
 def _guest_disks() -> str:
     """Say whether there are the two empty disks that the tests' guest has, which may be written to."""
     return "" if os.environ.get(IN_GUEST) else "not in the guest"
@@ -250,6 +258,7 @@ def _guest_disks() -> str:
 
 _PROBES: dict[str, Callable[[], str]] = {
     "bpf": _bpf,
+    "disk": _disk,
     "guest": _guest,
     "guest-disks": _guest_disks,
     "ia32": _ia32,

@@ -101,7 +101,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         return
     here = [item for item in items if not is_for_guest(_features(item))]
     there: list[pytest.Item] = [GuestItem.of(item) for item in items if is_for_guest(_features(item))]
-    there += [GuestItem.of(item, _ALSO) for item in here if item.get_closest_marker("guest")]
+    there += [GuestItem.of(item, _ALSO) for item in here if item.get_closest_marker("guest") and not _needs_v1(item)]
     if there:
         location = (str(config.rootpath), None, _END)
         there.append(GuestEnd.from_parent(session, name=_END, nodeid=_END, ident="", location=location))
@@ -110,6 +110,10 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 def _features(item: pytest.Item) -> list[str]:
     return [name for mark in item.iter_markers("needs") for name in mark.args]
+
+
+def _needs_v1(item: pytest.Item) -> bool:
+    return any(feature.startswith("cgroup1:") for feature in _features(item))
 
 
 @pytest.hookimpl(wrapper=True)

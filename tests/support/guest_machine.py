@@ -9,7 +9,7 @@ import time
 from typing import NamedTuple
 
 from tests.support import leaks
-from tests.support.features import GUEST_HAS, IN_GUEST
+from tests.support.features import GUEST_PROMISED, IN_GUEST
 
 REPORTS_FD = 3
 """Where the guest's pytest writes a line of JSON for each test: [id, outcome, text]."""
@@ -96,7 +96,7 @@ def _vm_run(ids: list[str], root: str) -> list[str]:
     environment = {
         IN_GUEST: "1",
         "PYTHONPATH": root,
-        "TOOLKIT_PROMISED": " ".join(sorted(GUEST_HAS)),
+        "TOOLKIT_PROMISED": " ".join(sorted(GUEST_PROMISED)),
         # Of what is installed, nbval alone takes 35 s to import, in emulation.
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
