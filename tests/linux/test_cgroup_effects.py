@@ -299,8 +299,11 @@ def test_a_bomb_of_forks_is_held_and_killed_as_a_whole(hierarchy: Hierarchy, nam
                 time.sleep(0.001)
 
     hierarchy.create(name, {"pids": {"limit": 20}})
+    assert hierarchy.stats(name).pids == (0, 20, 0)  # or this machine would be bombed
     pid = start_in(hierarchy, name, bomb)
     wait_until(lambda: len(hierarchy.pids(name)) == 20)
+    time.sleep(0.2)
+    assert len(hierarchy.pids(name)) == 20
     hierarchy.kill_all(name)
     assert exit_code(pid) == -signal.SIGKILL
     wait_until(lambda: hierarchy.pids(name) == [])

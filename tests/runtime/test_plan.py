@@ -76,6 +76,45 @@ def test_cgroup_namespace_is_made_after_joining() -> None:
     assert names.index("JoinCgroup") < names.index("UnshareCgroup")
 
 
+def _delegating(user: int, *, version: str = "cgroup2", options: tuple[str, ...] = (), **linux: Any) -> list[str]:
+    """Return the calls by which a plan gives the container's group away."""
+    config = _config(**linux)
+    config["linux"]["namespaces"] += [{"type": "cgroup"}]
+    config["process"]["user"] = {"uid": user, "gid": user}
+    config["mounts"] = [{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": list(options)}]
+    made = plan(config, cgroup=_CGROUP._replace(mounts=(("", version, ""),)))
+    return [call for step in made if isinstance(step, steps.DelegateCgroup) for call in step.calls()]
+
+
+_MAPPED = {
+    "uidMappings": [{"containerID": 0, "hostID": 100_000, "size": 1000}],
+    "gidMappings": [{"containerID": 0, "hostID": 100_000, "size": 1000}],
+}
+
+
+def test_a_group_that_is_mounted_writable_is_given_to_the_user() -> None:
+    assert _delegating(1000)[0] == 'chown("/sys/fs/cgroup/x", 1000, -1)'
+    assert 'chown("/sys/fs/cgroup/x/cgroup.procs", 1000, -1)' in _delegating(1000)
+    assert not any("memory.max" in call for call in _delegating(1000))
+
+
+@pytest.mark.parametrize(("user", "owner"), [(0, 100_000), (5, 100_005)])
+def test_in_a_user_namespace_it_is_given_to_who_that_is_on_the_host(user: int, owner: int) -> None:
+    config = _config(**_MAPPED)
+    config["linux"]["namespaces"] += [{"type": kind} for kind in ("cgroup", "user")]
+    config["process"]["user"] = {"uid": user, "gid": user}
+    config["mounts"] = [{"destination": "/sys/fs/cgroup", "type": "cgroup"}]
+    made = plan(config, cgroup=_CGROUP._replace(mounts=(("", "cgroup2", ""),)))
+    (step,) = (each for each in made if isinstance(each, steps.DelegateCgroup))
+    assert (step.uid, step.actor) == (owner, steps.OUTSIDE)
+
+
+def test_a_group_is_kept_where_it_cannot_be_written_anyway_is_roots_or_is_of_v1() -> None:
+    assert _delegating(1000, options=("ro",)) == []
+    assert _delegating(0) == []
+    assert _delegating(1000, version="cgroup") == []
+
+
 def test_mounts_come_in_order_before_pivot_root() -> None:
     config = _config(maskedPaths=["/proc/kcore"], readonlyPaths=["/proc/sys"])
     config["mounts"] = [

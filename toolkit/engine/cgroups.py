@@ -90,9 +90,10 @@ class Cgroups:
         """Return the directories that are the container's."""
         return tuple(self._hierarchy.directories(self.name(ident), resources))
 
-    def join_files(self, ident: str, resources: "Resources") -> tuple[str, ...]:
-        """Return where a process writes "0" to get into the container's groups."""
-        return placement.join_files(self._hierarchy, self.directories(ident, resources))
+    def join_files(self, ident: str, resources: "Resources", pid: int) -> tuple[str, ...]:
+        """Return where a process writes "0" to get into the container's groups, beside its process `pid`."""
+        usual = placement.join_files(self._hierarchy, self.directories(ident, resources))
+        return self._hierarchy.beside(self.name(ident), usual, pid)
 
     def prepare(self, ident: str, resources: "Resources") -> None:
         """Make the parents of the container's groups, and have them hand their controllers down."""

@@ -337,7 +337,7 @@ class Launcher:
             pid,
             start_time,
             tuple(kind for kind in there if there[kind] != here.get(kind)),
-            container.cgroups.join_files(container.id, oci.resources(container.options)),
+            container.cgroups.join_files(container.id, oci.resources(container.options), pid),
             oci.root_of(container.options),
         )
         process = self._exec_process(container, options)

@@ -153,6 +153,8 @@ def _remove_cgroup(directory: str) -> None:
         except OSError as exc:
             if exc.errno != errno.EBUSY:
                 raise
+            for child in members.children(directory):  # what the container has made in its own group
+                _remove_cgroup(child)
             time.sleep(_CGROUP_REMOVAL_PAUSE_S)
         else:
             return

@@ -84,6 +84,16 @@ def read(path: str) -> str:
     return text.decode()
 
 
+def give(path: str, uid: int) -> None:
+    """Give a group's directory or one of its files to a user.
+
+    Raises:
+        SyscallError: ENOENT if it does not exist.
+    """
+    with span("cgroup.chown", f'chown("{path}", {uid}, -1)', _HINTS):
+        os.chown(path, uid, -1)
+
+
 def find(path: str) -> str | None:
     """Return what a control file says now, or None where there is no such file."""
     try:

@@ -18,7 +18,7 @@ from toolkit.linux.cgroup.resources import controllers as controllers_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from toolkit.linux.cgroup.resources import Memory, Resources, Setting
     from toolkit.linux.cgroup.stats import Stats
@@ -301,6 +301,20 @@ class Hierarchy(NamedTuple):
             f"{directory}/{'cgroup.procs' if self.v2 and directory == v2_path else 'tasks'}"
             for directory in self.present(name)
         ]
+
+    def beside(self, name: str, join_files: "Sequence[str]", pid: int) -> tuple[str, ...]:
+        """Return `join_files`, with v2's of the group below `name` that the process `pid` is in now.
+
+        A container that has divided its group among its own has no process in
+        the group itself any more, and v2 lets none in.  As runc and crun do.
+        """
+        usual = f"{self.v2}{_checked(name)}/cgroup.procs"
+        if not self.v2 or usual not in join_files:
+            return tuple(join_files)
+        path = layout.parse_membership(files.find(f"/proc/{pid}/cgroup") or "").get("", "")
+        _, _, inner = path.partition(f"{name}/")
+        there = f"{self.v2}{name}/{inner}/cgroup.procs" if inner else usual
+        return tuple(there if each == usual else each for each in join_files)
 
     def join(self, name: str) -> None:
         """Move the calling process, which must have one thread, into the group."""

@@ -126,7 +126,7 @@ def _target(record: "Record") -> plan.ExecTarget:
         record.pid,
         record.start_time,
         tuple(kind for kind in there if there[kind] != here.get(kind)),
-        tuple(hierarchy.join_files(record.cgroup)) if record.cgroup else (),
+        hierarchy.beside(record.cgroup, hierarchy.join_files(record.cgroup), record.pid) if record.cgroup else (),
     )
 
 

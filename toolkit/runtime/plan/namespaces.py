@@ -59,6 +59,7 @@ def begin(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str], *, ha
         if cgroup.device_program[1]:
             yield steps.LimitDevices(*cgroup.device_program)
         yield steps.JoinCgroup(cgroup.join_files)
+        yield from _delegation(config, cgroup, wanted)
     if wanted.get("mnt") == "":
         yield steps.Unshare(namespace.CLONE_NEWNS)
 
@@ -95,7 +96,8 @@ def begin_in_user_namespace(
         yield steps.MakeMappedOverlay(overlay.base, (*overlay[:4], overlay.target), owner)
         yield from hand_over(config, wanted, root="")
     if cgroup.directories:
-        yield steps.JoinCgroup(cgroup.join_files)
+        yield steps.JoinCgroup(cgroup.join_files)  # which is still the host's: after it, init could not open it
+        yield from _delegation(config, cgroup, wanted, steps.OUTSIDE)
     if "mnt" in wanted:
         yield from propagation(config, root_path(config) if overlay is None else "")
         yield steps.AttachRoot(overlay.target if overlay is not None else root_path(config))
@@ -119,6 +121,33 @@ def _host_root(mappings: "list[spec.IDMapping]") -> int:
         if entry["containerID"] == 0:
             return entry["hostID"]
     raise InvalidError("the id mappings of the user namespace leave out id 0", hint="map containerID 0 too")
+
+
+def _delegation(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str], actor: str = "") -> "Iterator[Step]":
+    """Give the group to the program's user: on v2, where its own namespace shows it as the root, mounted writable.
+
+    See Also:
+        runtime-spec, config-linux.md, "Cgroup ownership"
+    """
+    if not cgroup.mounts or cgroup.mounts[0][1] != "cgroup2" or wanted.get("cgroup") != "":
+        return
+    mounts = (entry for entry in config.get("mounts", []) if entry.get("type") in ("cgroup", "cgroup2"))
+    if all("ro" in entry.get("options", []) for entry in mounts):
+        return
+    uid = config.get("process", {}).get("user", {}).get("uid", 0)
+    owner = _on_host(config.get("linux", {}).get("uidMappings", []), uid)
+    if owner:
+        yield steps.DelegateCgroup(cgroup.directories[0], owner, actor)
+
+
+def _on_host(mappings: "list[spec.IDMapping]", ident: int) -> int:
+    """Return the host's number of an id of the container; 0 where it has none."""
+    if not mappings:
+        return ident
+    for entry in mappings:
+        if 0 <= ident - entry["containerID"] < entry["size"]:
+            return entry["hostID"] + ident - entry["containerID"]
+    return 0
 
 
 def _before_birth(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":

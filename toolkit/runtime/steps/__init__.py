@@ -2,7 +2,7 @@
 
 from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, decode, encode
 from toolkit.runtime.steps.borrow import BorrowMount
-from toolkit.runtime.steps.cgroups import CreateCgroup, JoinCgroup, LimitDevices, MountCgroups
+from toolkit.runtime.steps.cgroups import CreateCgroup, DelegateCgroup, JoinCgroup, LimitDevices, MountCgroups
 from toolkit.runtime.steps.devices import BindDevices, LinkDevices, MakeDevices
 from toolkit.runtime.steps.foreign import CreateByRuntime, ShowOverlay, StartByRuntime
 from toolkit.runtime.steps.identity import (
@@ -77,6 +77,7 @@ __all__ = [
     "ConnectStdio",
     "CreateByRuntime",
     "CreateCgroup",
+    "DelegateCgroup",
     "DieWithMonitor",
     "EnterNamespaces",
     "EnterPidNamespace",

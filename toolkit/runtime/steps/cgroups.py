@@ -1,8 +1,10 @@
 """Steps that put a limit on what the container may use."""
 
+import errno
 import os
 from binascii import a2b_base64
 
+from toolkit.core.errors import SyscallError
 from toolkit.core.record import NamedTuple
 from toolkit.linux import bpf, mount, rooted
 from toolkit.linux.cgroup import files
@@ -54,6 +56,37 @@ class LimitDevices(NamedTuple):
 
     def apply(self, context: "Context") -> None:
         bpf.attach_device_program(self.directory, a2b_base64(self.program))
+
+
+@step(
+    INIT,
+    "cgroup",
+    why="Who sees the group as the root of the tree, and may write there, must own it to divide it among its own.",
+    see="config-linux.md, Cgroup ownership; Delegation in cgroup-v2.rst",
+)
+class DelegateCgroup(NamedTuple):
+    """Give the group to the container's user, but for its limits, which stay those of the host."""
+
+    directory: str
+    uid: int
+    """The host's number of that user."""
+    actor: str = ""
+    """As CreateCgroup's."""
+
+    def calls(self) -> tuple[str, ...]:
+        return tuple(f"chown({quoted(path)}, {self.uid}, -1)" for path in (self.directory, *self._files()))
+
+    def _files(self) -> list[str]:
+        names = files.find("/sys/kernel/cgroup/delegate") or "cgroup.procs cgroup.threads cgroup.subtree_control"
+        return [f"{self.directory}/{name}" for name in names.split()]
+
+    def apply(self, context: "Context") -> None:
+        for path in (self.directory, *self._files()):
+            try:
+                files.give(path, self.uid)
+            except SyscallError as error:
+                if error.errno != errno.ENOENT:  # of a controller that the group does not have
+                    raise
 
 
 @step(
