@@ -25,11 +25,6 @@ def test_privileged_container_divides_its_group_among_its_own(engine: Engine, us
     assert ran.out.splitlines() == ["5", "limits stay"], ran.err  # by nsdelegate, for root too
 
 
-def test_in_a_user_namespace_a_privileged_container_has_a_group_of_its_own(engine: Engine) -> None:
-    ran = sh(engine, DIVIDE, privileged=True, userns_mode="private", memory_bytes=64 * MIB)
-    assert ran.out.splitlines() == ["5", "limits stay"], ran.err
-
-
 def test_container_cannot_write_to_its_own_group(engine: Engine) -> None:
     ran = sh(engine, "mkdir /sys/fs/cgroup/x; echo max >/sys/fs/cgroup/memory.max", memory_bytes=64 * MIB)
     assert ran.err.count("Read-only file system") == 2, ran.err

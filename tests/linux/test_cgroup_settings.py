@@ -209,6 +209,13 @@ def test_what_is_said_about_memory_without_limiting_it_needs_no_controller() -> 
         Hierarchy({}, "/c", frozenset()).needed({"memory": {"swappiness": 0}})
 
 
+def test_rules_that_only_v2_can_hold_are_no_error_there() -> None:
+    rules: Resources = {"devices": [{"allow": True, "type": "c"}, {"allow": False, "type": "c", "major": 1}]}
+    assert V2.writes("/a/b", rules) == []
+    with pytest.raises(InvalidError, match="contradicts"):
+        HYBRID.writes("/a/b", rules)
+
+
 def test_v1_device_rules_keep_their_order() -> None:
     resources: Resources = {
         "devices": [

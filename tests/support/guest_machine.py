@@ -100,7 +100,7 @@ def _vm_run(ids: list[str], root: str) -> list[str]:
         # Of what is installed, nbval alone takes 35 s to import, in emulation.
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    machine = [*_DISKS, "--memory", _MEMORY, "--timeout", str(_TIMEOUT_S), "--workdir", root]
+    machine = ["--console", *_DISKS, "--memory", _MEMORY, "--timeout", str(_TIMEOUT_S), "--workdir", root]
     options = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout"]
     pytest += ["--timeout", str(_TEST_TIMEOUT_S), "-o", f"leak_settle_s={_SETTLE_S}", *ids]

@@ -177,7 +177,7 @@ class Carrier:
     def _failure(self) -> GuestError:
         text = self._kept.decode(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        ours = re.findall(r"container-vm: (.*)", text)
+        ours = re.findall(r"(?:container-vm: |Kernel panic - not syncing: )(.*)", text)
         reason = (ours or lines or ["it said nothing"])[-1]
         message = f"the virtual machine ended before the command did: {reason.strip()}"
         return GuestError(message, hint="see all that its kernel says with --console")

@@ -94,13 +94,13 @@ def program(rules: "list[Device]") -> bytes:
     It reads them backwards and strikes off what each allows of what is wanted:
     done when nothing is left, refused by a rule that denies some of the rest.
     So each kind of access is decided by the last rule that names it, holes in
-    wildcards included, which v1 cannot express.
+    wildcards included, which v1 cannot express.  (runc refuses those.)
 
     Raises:
         InvalidError: an access that is not made of "rwm", a type that is not "a", "b" or "c".
 
     See Also:
-        runtime-spec, config-linux.md, "Allowed Device list"; crun, src/libcrun/ebpf.c
+        runtime-spec, config-linux.md, "Allowed Device list"; runc, libcontainer/cgroups/devices
     """
     code: list[_Instruction] = [
         # struct bpf_cgroup_dev_ctx: access << 16 | kind, major, minor

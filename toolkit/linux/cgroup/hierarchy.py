@@ -170,7 +170,10 @@ class Hierarchy(NamedTuple):
             if controller not in self.v2_controllers and not (self.v2 and controller == "cgroup"):
                 message = f"this host has no cgroup v2 with the controller {controller}, which {file} needs"
                 raise UnsupportedError(message, hint="leave it out, or boot with systemd.unified_cgroup_hierarchy=1")
-        settings = [each for each in v1.settings(resources, memory_limit=memory_limit) if each.controller in self.v1]
+        settings: list[Setting] = []
+        if self.v1:
+            of_v1: Resources = resources if "devices" in self.v1 else {**resources, "devices": []}
+            settings += (each for each in v1.settings(of_v1, memory_limit=memory_limit) if each.controller in self.v1)
         in_v1 = {_V2_NAME.get(controller, controller) for controller in self.v1}
         if self.v2:
             settings += (each for each in v2.settings(resources) if each.controller not in in_v1)
