@@ -8,7 +8,7 @@ from tests.support.engines import busybox_tree, engine, template_root
 from tests.support.guest import pytest_collection_modifyitems, pytest_runtestloop
 from tests.support.needs import pytest_runtest_setup
 from tests.support.registries import start_registry
-from tests.support.session import engine_root, pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
+from tests.support.session import engine_root, pytest_sessionfinish, pytest_terminal_summary
 
 __all__ = [
     "busybox_tree",
@@ -26,6 +26,12 @@ __all__ = [
     "target",
     "template_root",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of all plugins."""
+    session.pytest_addoption(parser)
+    guest.pytest_addoption(parser)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,10 +1,11 @@
 """pytest plugin: tests that need another kernel run in a guest, and are reported here as any other.
 
 A test runs in the guest instead of here when all that this host lacks of its
-`needs` is what the guest has (a pure cgroup v2).  One that is marked `guest`
-runs here and in the guest.  All of them share one machine, which is booted by
-`container vm run` when the others begin and works beside them at a lower
-priority; they are waited for at the end.
+`needs` is what the guest has (a pure cgroup v2).  One that is marked `guest`,
+or listed in guest_tests.py, runs here and in the guest (`--in-guest`: there
+only).  All of them share one machine, which is booted by `container vm run`
+when the others begin and works beside them at a lower priority; they are waited
+for at the end.
 
 In the guest the same pytest runs the same tests by their ids, and this plugin
 only passes on how they ended.
@@ -18,6 +19,7 @@ import pytest
 
 from tests.support.features import GUEST_HAS, IN_GUEST, missing
 from tests.support.guest_machine import REPORTS_FD, Guest
+from tests.support.guest_tests import is_chosen
 
 _ALSO = "@guest"
 """How the id of a test ends that runs here too."""
@@ -87,6 +89,11 @@ class GuestEnd(GuestItem):
             raise GuestFailure(guest.said())
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let one run what runs in the guest, and nothing here."""
+    parser.addoption("--in-guest", action="store_true", help="only the tests that run in the guest")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker; in the guest, become the one who passes on."""
     config.addinivalue_line("markers", "guest: runs here and in a guest with a pure cgroup v2")
@@ -101,19 +108,20 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         return
     here = [item for item in items if not is_for_guest(_features(item))]
     there: list[pytest.Item] = [GuestItem.of(item) for item in items if is_for_guest(_features(item))]
-    there += [GuestItem.of(item, _ALSO) for item in here if item.get_closest_marker("guest") and not _needs_v1(item)]
+    there += [GuestItem.of(item, _ALSO) for item in here if _is_for_both(item)]
     if there:
         location = (str(config.rootpath), None, _END)
         there.append(GuestEnd.from_parent(session, name=_END, nodeid=_END, ident="", location=location))
-    items[:] = [*here, *there]
+    items[:] = there if config.option.in_guest else [*here, *there]
 
 
 def _features(item: pytest.Item) -> list[str]:
     return [name for mark in item.iter_markers("needs") for name in mark.args]
 
 
-def _needs_v1(item: pytest.Item) -> bool:
-    return any(feature.startswith("cgroup1:") for feature in _features(item))
+def _is_for_both(item: pytest.Item) -> bool:
+    is_wanted = item.get_closest_marker("guest") is not None or is_chosen(item.nodeid)
+    return is_wanted and not any(feature.startswith("cgroup1:") for feature in _features(item))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,6 +13,7 @@ from tests.support.features import GUEST_PROMISED, IN_GUEST
 
 REPORTS_FD = 3
 """Where the guest's pytest writes a line of JSON for each test: [id, outcome, text]."""
+_REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _DISKS = ("--disk", "256m", "--disk", "256m")
 _MEMORY = "3g"
 _TIMEOUT_S = 1500
@@ -46,7 +47,7 @@ class Guest:
             stdin=subprocess.DEVNULL,
             stdout=self._reports,
             stderr=self._said,
-            env={**environment, "PYTHONPATH": root},
+            env={**environment, "PYTHONPATH": _REPOSITORY},
             cwd=root,
         )
 
@@ -95,7 +96,7 @@ def _vm_run(ids: list[str], root: str) -> list[str]:
     """Return the words after `container`."""
     environment = {
         IN_GUEST: "1",
-        "PYTHONPATH": root,
+        "PYTHONPATH": _REPOSITORY,
         "TOOLKIT_PROMISED": " ".join(sorted(GUEST_PROMISED)),
         # Of what is installed, nbval alone takes 35 s to import, in emulation.
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",

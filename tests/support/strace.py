@@ -112,6 +112,8 @@ def essence(call: Call) -> tuple[str, tuple[str, ...], int, str]:
     args = [sorted_flags(_PATH_OF_FD.sub(r"\1", arg)) for arg in args]
     if call.name == "clone3":
         args = re.findall(r"flags=[\w|]+|exit_signal=\w+", args[0])  # the rest is addresses
+    if call.name == "bpf":  # the rest is addresses, and what is 0
+        args[1:] = re.findall(r"\b((?:prog_type|insn_cnt|license|target_fd|attach_\w+)=[^,}<]+)", args[1])
     if call.name == "prctl":
         while len(args) > 2 and args[-1] == "0":
             args.pop()  # strace knows which options take how many
