@@ -154,6 +154,14 @@ def test_v2_block_io() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "expected"), [(1, ("blkio.throttle.read_bps_device", "8:0 0")), (2, ("io.max", "8:0 rbps=max"))]
+)
+def test_a_rate_of_zero_is_no_limit(version: int, expected: tuple[str, str]) -> None:
+    resources: Resources = {"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 0}]}}
+    assert values(resources, version) == [expected]
+
+
+@pytest.mark.parametrize(
     ("present", "expected"),
     [
         (["io.bfq.weight", "io.weight"], [("io.bfq.weight", "default 500"), ("io.bfq.weight", "8:0 10")]),

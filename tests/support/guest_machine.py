@@ -106,5 +106,6 @@ def _vm_run(ids: list[str], root: str) -> list[str]:
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout"]
     pytest += ["--timeout", str(_TEST_TIMEOUT_S), "-o", f"leak_settle_s={_SETTLE_S}", *ids]
     # Only the reports go to stdout; whatever else is said, to stderr.
-    redirected = ["sh", "-c", f'exec {REPORTS_FD}>&1 1>&2; exec "$@"', "sh", *pytest]
+    script = f'exec {REPORTS_FD}>&1 1>&2; /sbin/modprobe loop; exec "$@"'
+    redirected = ["sh", "-c", script, "sh", *pytest]
     return ["vm", "run", *machine, *options, "--", *redirected]

@@ -41,10 +41,9 @@ ALSO = (
     "tests/engine/test_attacks.py::test_a_disk_node_can_be_made_but_not_opened",
     "tests/engine/test_restart.py::test_on_failure_restarts_as_often_as_it_was_told",
     "tests/runtime/test_strace.py::test_record_is_what_strace_saw[plain-False]",
-    "tests/engine/test_update.py",
-    "tests/cli/test_run_options.py::test_memory_limit_is_set_and_enforced",
-    "tests/cli/test_run_options.py::test_weights_and_soft_limits_are_in_the_kernel",
-    "tests/cli/test_watching.py::test_update_of_several",
+    "tests/engine/test_update.py::test_limits_that_it_did_not_have_hold_for_all_its_processes",
+    "tests/engine/test_update.py::test_limits_of_one_that_does_not_run_hold_when_it_starts",
+    "tests/engine/test_update.py::test_limit_that_the_kernel_refuses_changes_nothing",
 )
 
 

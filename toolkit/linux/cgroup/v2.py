@@ -139,5 +139,7 @@ def _io(block: "BlockIO") -> list[Setting]:
         ("wiops", block.get("throttleWriteIOPSDevice", [])),
     )
     for word, devices in throttles:
-        found += (Setting("io", "io.max", f"{each['major']}:{each['minor']} {word}={each['rate']}") for each in devices)
+        # v1's "no limit" is 0, which v2 does not take.
+        limits = ((f"{each['major']}:{each['minor']}", each["rate"] or "max") for each in devices)
+        found += (Setting("io", "io.max", f"{device} {word}={rate}") for device, rate in limits)
     return found
