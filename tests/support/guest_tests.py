@@ -18,11 +18,7 @@ ALSO = (
     "tests/engine/test_devices.py::test_device_can_be_used_as_its_permissions_say",
     "tests/engine/test_devices.py::test_node_without_a_rule_cannot_be_opened",
     "tests/engine/test_devices.py::test_device_in_a_user_namespace_is_the_hosts_own_node",
-    "tests/engine/test_devices.py::test_rate_of_a_disk_is_limited",
-    "tests/engine/test_settings_inside.py::test_cpu_quota_and_period",
-    "tests/engine/test_settings_inside.py::test_what_only_cgroup_v1_has_is_obeyed_there_and_discarded_with_a_warning_on_v2",
     "tests/engine/test_settings_inside.py::test_weight_of_block_io",
-    "tests/engine/test_settings_inside.py::test_cgroup_parent_is_where_the_group_is_made",
     "tests/engine/test_isolation.py::test_device_that_is_not_listed_can_be_made_but_not_opened",
     "tests/engine/test_isolation.py::test_device_that_is_listed_can_be_opened",
     "tests/engine/test_isolation.py::test_privileged_may_open_every_device",
@@ -41,9 +37,6 @@ ALSO = (
     "tests/engine/test_attacks.py::test_a_disk_node_can_be_made_but_not_opened",
     "tests/engine/test_restart.py::test_on_failure_restarts_as_often_as_it_was_told",
     "tests/runtime/test_strace.py::test_record_is_what_strace_saw[plain-False]",
-    "tests/engine/test_update.py::test_limits_that_it_did_not_have_hold_for_all_its_processes",
-    "tests/engine/test_update.py::test_limits_of_one_that_does_not_run_hold_when_it_starts",
-    "tests/engine/test_update.py::test_limit_that_the_kernel_refuses_changes_nothing",
 )
 
 
