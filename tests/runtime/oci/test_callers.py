@@ -9,7 +9,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -106,6 +106,15 @@ def podman(tmp_path: Path, short: Path, archive: Path) -> Iterator[Client]:
     assert imported.code == 0, imported.err
     yield client
     client(_runc(), "system", "reset", "--force")
+    _remove_groups_of_podman()
+
+
+def _remove_groups_of_podman() -> None:
+    """Remove the groups that podman keeps between two containers, unless somebody else's are in them."""
+    for root in Path("/sys/fs/cgroup").glob("*/libpod_parent"):
+        for group in (*root.glob("*/"), root):
+            with suppress(OSError):
+                group.rmdir()
 
 
 @pytest.mark.needs("root", "busybox", "podman", "runc")
