@@ -315,14 +315,23 @@ class Container:
         if self._doc["options"]["auto_remove"]:
             self._engine.recovery.recover(self.id, wait=True)
 
-    def wait(self) -> int:
+    def wait(self, condition: str = "not-running") -> int:
         """Wait until it has ended; return its exit code, 0 if it was never started.
 
         One that is started again by its restart policy has ended each time.
 
+        Args:
+            condition: "not-running"; "next-exit": until it ends the next time, also where it does not run now;
+                "removed".
+
         Raises:
+            InvalidError: another condition.
             NotFoundError: it has been removed meanwhile.
         """
+        if condition != "not-running":
+            from toolkit.engine import waiting
+
+            return waiting.wait(self, condition)
         return self.await_end(self.watch())
 
     def watch(self) -> "client.Session | None":

@@ -20,6 +20,9 @@ Event = dict[str, Any]
 """As docker's API shows it: Type, Action, Actor, scope, time, timeNano, and the old status, id and from."""
 
 
+_TICK_S = 1.0
+
+
 class Events:
     """The events of one engine."""
 
@@ -45,6 +48,7 @@ class Events:
         since_ns: int = 0,
         until_ns: int = 0,
         is_wanted: "Callable[[Event], bool] | None" = None,
+        tick: "Callable[[], None] | None" = None,
     ) -> "Iterator[Event]":
         """Yield events as docker does.
 
@@ -53,6 +57,7 @@ class Events:
                 now on, unless `until_ns` is given: then all that is known.
             until_ns: end with what happened by then; 0: go on for ever.
             is_wanted: leave out the others.
+            tick: called every second while nothing happens.
         """
         import select
         import time
@@ -72,7 +77,9 @@ class Events:
                     left_s = (until_ns - time.time_ns()) / 1e9 if until_ns else None
                     if left_s is not None and left_s <= 0:
                         return
-                    select.select([watch], [], [], left_s)
+                    patience_s = left_s if tick is None else min(_TICK_S, _TICK_S if left_s is None else left_s)
+                    if not select.select([watch], [], [], patience_s)[0] and tick is not None:
+                        tick()
                     watch.drain()
                     fresh = iter(tail.more())
         finally:

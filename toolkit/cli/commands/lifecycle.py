@@ -76,7 +76,7 @@ def wait(session: Session, parsed: Parsed) -> Outcome:
     """Wait for containers to end and print their exit codes."""
 
     def deed(name: str) -> int:
-        exit_code: int = session.engine.containers.get(name).wait()
+        exit_code: int = session.engine.containers.get(name).wait(parsed["condition"])
         session.print(str(exit_code))
         session.stdout.flush()
         return exit_code
@@ -157,10 +157,11 @@ KILL = Command(
 
 WAIT = Command(
     "wait",
-    "CONTAINER [CONTAINER...]",
+    "[OPTIONS] CONTAINER [CONTAINER...]",
     "Block until one or more containers stop, then print their exit codes",
     wait,
     "container wait web",
+    flags=(Flag("condition", "", STRING, "What to wait for: not-running, next-exit, removed", default="not-running"),),
     min_args=1,
 )
 
