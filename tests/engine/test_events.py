@@ -97,6 +97,17 @@ def test_images_are_told_too(engine: Engine) -> None:
 
 
 @pytest.mark.needs("cgroup:memory")
+def test_lack_of_memory_of_a_child_shows_while_the_container_runs(engine: Engine) -> None:
+    script = "(x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done); sleep 60"
+    container = _started(engine, "sh", "-c", script, memory_bytes=8 << 20, memory_swap_bytes=8 << 20)
+    deadline_s = time.monotonic() + 20
+    while not container.inspect()["State"]["OOMKilled"]:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    assert container.inspect()["State"]["Running"] is True
+
+
+@pytest.mark.needs("cgroup:memory")
 def test_lack_of_memory_is_told_before_the_end(engine: Engine) -> None:
     script = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"
     container = _started(engine, "sh", "-c", script, memory_bytes=8 << 20, memory_swap_bytes=8 << 20)

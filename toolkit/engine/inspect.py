@@ -34,7 +34,7 @@ def container(engine: "Engine", one: Container) -> dict[str, Any]:
         "Created": doc["created"],
         "Path": argv[0],
         "Args": list(argv[1:]),
-        "State": state(one, status),
+        "State": {**state(one, status), **_oom(one, status)},
         "Image": doc["image_id"],
         "ResolvConfPath": f"{directory}/resolv.conf",
         "HostnamePath": f"{directory}/hostname",
@@ -61,6 +61,16 @@ def container(engine: "Engine", one: Container) -> dict[str, Any]:
         "Config": _config(one),
         "NetworkSettings": _network_settings(one, status),
     }
+
+
+def _oom(one: Container, status: Status) -> dict[str, bool]:
+    """Tell of one that runs whether the kernel has killed something in it for lack of memory, as docker does."""
+    if not status.is_alive:
+        return {}
+    from toolkit.runtime.remains import was_oom_killed
+    from toolkit.runtime.request import Request
+
+    return {"OOMKilled": was_oom_killed(Request(id=one.id, oom_file=one.cgroups.oom_file(one.id)))}
 
 
 def _config(one: Container) -> dict[str, Any]:
