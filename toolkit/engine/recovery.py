@@ -209,7 +209,10 @@ class Recovery:
                 started_at = str(json.load(file)["started_at"])
         except FileNotFoundError:
             started_at = now  # it was killed before the container ran
-        self._note(ident, _LOST._replace(started_at=started_at, finished_at=now))
+        try:
+            self._note(ident, _LOST._replace(started_at=started_at, finished_at=now))
+        except FileNotFoundError:
+            return False  # it ended as it should: whoever removes it (`remove_ended`) has just thrown its files away
         return True
 
     def _note(self, ident: str, record: ExitRecord) -> None:
