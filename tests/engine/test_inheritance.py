@@ -111,6 +111,7 @@ def slice_files() -> Iterator[list[str]]:
         os.rmdir(directory)  # fails while anybody has stayed in there
 
 
+@pytest.mark.guest
 @pytest.mark.needs("cgroup:any")
 def test_zygote_leaves_the_slice_of_whoever_starts_it(target: Engine, slice_files: list[str]) -> None:
     family = Family(target)
