@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 
 from toolkit.core.errors import StartError
 from toolkit.core.record import NamedTuple
@@ -46,7 +47,12 @@ class NewProcess(NamedTuple):
 
     def apply(self, context: "Context") -> None:
         ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
-        pid, pidfd = namespace.clone3(self._flags())
+        try:
+            pid, pidfd = namespace.clone3(self._flags())
+        except OSError as exc:
+            if exc.errno == errno.ENOMEM and _is_ending(context.target_pidfd):
+                raise StartError(_STOPPED[0], hint=_STOPPED[1]) from exc
+            raise
         if pid == 0:
             ours.close()
             context.become_init(theirs)
@@ -192,7 +198,13 @@ class JoinForChildren(NamedTuple):
         JoinNamespace(self.kind, self.path).apply(context)
 
 
+_END_S = 1.0
 _STOPPED = ("the container has stopped", "start it again")
+
+
+def _is_ending(pidfd: int) -> bool:
+    """Tell whether the container that is to be entered has ended: nobody is born any more where the init is gone."""
+    return pidfd >= 0 and bool(select.select([pidfd], [], [], _END_S)[0])
 
 
 class _UnlessStopped:
