@@ -156,7 +156,10 @@ def _await_taken(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, i
 
 
 def _fork_outside(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int]) -> None:
-    connection = sock.accept(outside)
+    try:
+        connection = sock.accept(outside)
+    except OSError:
+        return  # whoever it was has gone, or we have too much open: the next one asks again
     if os.fork() == 0:
         os.close(listener.fileno())
         _close_ours(outside, pairs)
