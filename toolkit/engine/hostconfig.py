@@ -6,8 +6,8 @@ See Also:
 
 from typing import Any
 
-from toolkit.engine import runtimes
 from toolkit.engine.oci import kernel_paths
+from toolkit.engine.options import OWN_RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
         "UTSMode": options.uts_mode,
         "UsernsMode": options.userns_mode,
         "ShmSize": options.shm_size_bytes or _SHM_BYTES,
-        "Runtime": options.runtime or runtimes.OWN,
+        "Runtime": options.runtime or OWN_RUNTIME,
         "Isolation": options.isolation,
         **_resources(options),
         "Init": options.init,

@@ -9,10 +9,11 @@ from typing import Any
 
 import toolkit
 from toolkit.core import clock
-from toolkit.engine import health, oci, restart, runtimes
+from toolkit.engine import health, oci, restart
 from toolkit.engine.argv import command
 from toolkit.engine.container import PAUSED, Container, Status
 from toolkit.engine.hostconfig import host_config
+from toolkit.engine.options import OWN_RUNTIME
 from toolkit.engine.summary import state
 
 TYPE_CHECKING = False
@@ -166,8 +167,8 @@ def info(engine: "Engine") -> dict[str, Any]:
         "CPUShares": "cpu" in has,
         "CPUSet": "cpuset" in has,
         "PidsLimit": "pids" in has,
-        "Runtimes": {runtimes.OWN: {"path": runtimes.OWN}, **engine.settings.runtimes},
-        "DefaultRuntime": engine.settings.default_runtime or runtimes.OWN,
+        "Runtimes": {OWN_RUNTIME: {"path": OWN_RUNTIME}, **engine.settings.runtimes},
+        "DefaultRuntime": engine.settings.default_runtime or OWN_RUNTIME,
         "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
         "KernelVersion": kernel.release,
         "OperatingSystem": _os_name(),

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _NONE: "Mapping[str, str]" = {}
 
 
+OWN_RUNTIME = "container-toolkit"
+"""The name of the engine's own runtime, among others that may be registered."""
+
+
 class Ulimit(NamedTuple):
     """One resource limit of the container's processes, as setrlimit(2) takes it."""
 

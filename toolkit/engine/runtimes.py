@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from toolkit.core.errors import InvalidError
+from toolkit.engine.options import OWN_RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from toolkit.linux.cgroup.resources import Resources
     from toolkit.runtime.spec import Config, Linux
 
-OWN = "container-toolkit"
-"""The name of the engine's own runtime."""
 _CLAIMED = "1.0.2"
 """The version of the specification in which all is that the engine's configs use: some runtimes look at it."""
 _MORE_PATH = "/usr/sbin:/sbin"
@@ -31,7 +30,7 @@ def command(name: str, registered: "Mapping[str, Any]") -> tuple[str, ...]:
     Raises:
         InvalidError: there is no such runtime.
     """
-    if name in ("", OWN):
+    if name in ("", OWN_RUNTIME):
         return ()
     entry = registered.get(name)
     if entry is not None:

@@ -110,10 +110,10 @@ def state(runtime: Runtime, flags: Parsed) -> int:
 
 def kill(runtime: Runtime, flags: Parsed) -> int:
     """Send a signal."""
-    from toolkit.runtime.oci import lifecycle
+    from toolkit.runtime.oci import control
 
     ident, *names = flags.args
-    lifecycle.kill(runtime.store, ident, lifecycle.signal_number(names[0] if names else "TERM"), everyone=flags["all"])
+    control.kill(runtime.store, ident, control.signal_number(names[0] if names else "TERM"), everyone=flags["all"])
     return 0
 
 
@@ -168,26 +168,26 @@ def _process(runtime: Runtime, flags: Parsed, ident: str, command: tuple[str, ..
 
 def pause(runtime: Runtime, flags: Parsed) -> int:
     """Stop a container's processes where they stand."""
-    from toolkit.runtime.oci import lifecycle
+    from toolkit.runtime.oci import control
 
-    lifecycle.pause(runtime.store, flags.args[0])
+    control.pause(runtime.store, flags.args[0])
     return 0
 
 
 def resume(runtime: Runtime, flags: Parsed) -> int:
     """Let them go on."""
-    from toolkit.runtime.oci import lifecycle
+    from toolkit.runtime.oci import control
 
-    lifecycle.resume(runtime.store, flags.args[0])
+    control.resume(runtime.store, flags.args[0])
     return 0
 
 
 def update(runtime: Runtime, flags: Parsed) -> int:
     """Change a container's limits."""
     from toolkit.cli.oci.limits import resources
-    from toolkit.runtime.oci import lifecycle
+    from toolkit.runtime.oci import control
 
-    lifecycle.update(runtime.store, flags.args[0], resources(flags))
+    control.update(runtime.store, flags.args[0], resources(flags))
     return 0
 
 

@@ -3,7 +3,9 @@
     bundle.py     a bundle's config: read, checked, made absolute
     store.py      what is on disk of a container, and in which state it is
     making.py     a plan carried out in a process that becomes the caller's
-    lifecycle.py  create, start, run, kill, delete, pause, resume, update
+    lifecycle.py  create, start, delete
+    control.py    signals, pause, resume, other limits
+    reexec.py     from a program that nobody can write to
     execute.py    one more process
     foreground.py staying with a process until it ends
     cgroups.py    where a container's groups are
