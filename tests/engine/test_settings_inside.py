@@ -256,6 +256,7 @@ def test_option_of_a_security_module_is_ignored_where_there_is_none_and_refused_
         ({"umask": 0o1000}, "invalid umask"),
         ({"uid_map": (IdRange(0, 1, 1),)}, "needs a user namespace"),
         ({"uid_map": (IdRange(1, 1, 1),), "userns_mode": "private"}, "leaves out id 0"),
+        ({"privileged": True, "userns_mode": "private"}, "incompatible with user namespaces"),
     ],
 )
 def test_setting_that_means_nothing_is_refused(engine: Engine, options: dict[str, object], text: str) -> None:

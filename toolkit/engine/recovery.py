@@ -17,7 +17,6 @@ from toolkit.engine import events
 from toolkit.linux import lock
 from toolkit.runtime import policy
 from toolkit.runtime.meeting import CLAIM_FILE, STATUS_FILE, ExitRecord
-from toolkit.storage import overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -254,6 +253,8 @@ class Recovery:
     @staticmethod
     def empty(path: str) -> None:
         """Delete a directory of the trash."""
+        from toolkit.storage import overlay
+
         overlay.remove_tree(path)
 
 

@@ -155,6 +155,11 @@ def _check_ours(options: "ContainerOptions") -> None:
         raise InvalidError(f"invalid umask {options.umask:o}", hint="octal digits, at most 0777")
     if options.timezone:
         _check_timezone(options.timezone)
+    if options.privileged and options.userns_mode == "private":
+        raise InvalidError(
+            "privileged mode is incompatible with user namespaces",
+            hint="run it with --userns host, or without --privileged",
+        )
     if (options.uid_map or options.gid_map) and options.userns_mode != "private":
         raise InvalidError("an id map needs a user namespace", hint="give --userns private too")
     for ranges in (options.uid_map, options.gid_map):
