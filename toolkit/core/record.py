@@ -11,7 +11,7 @@ What `typing.NamedTuple` has and this has not: the functional form
 `NamedTuple("Point", [...])`, and generic classes.
 
 See Also:
-    adr/0015-a-zygote-on-a-diet.md
+    adr/0011-a-zygote-on-a-diet.md
 """
 
 __all__ = ["NamedTuple", "Protocol"]
