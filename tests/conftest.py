@@ -8,7 +8,7 @@ from tests.support.engines import busybox_tree, engine, template_root
 from tests.support.guest import pytest_collection_modifyitems, pytest_runtestloop
 from tests.support.needs import pytest_runtest_setup
 from tests.support.registries import start_registry
-from tests.support.session import engine_root, pytest_sessionfinish, pytest_terminal_summary
+from tests.support.session import engine_root, pytest_sessionfinish
 
 __all__ = [
     "busybox_tree",
@@ -32,6 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options of all plugins."""
     session.pytest_addoption(parser)
     guest.pytest_addoption(parser)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what the plugins have to say at the end."""
+    guest.pytest_terminal_summary(terminalreporter, config)
+    session.pytest_terminal_summary(terminalreporter, config)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -137,6 +137,14 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
         guest.close()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say so where the guest had to be booted twice: its kernel died once in fifteen boots, and nobody knows why."""
+    guest = config.stash.get(_key, None)
+    if guest is not None and guest.death:
+        terminalreporter.section("the guest died, and was booted once more for the tests that were left", yellow=True)
+        terminalreporter.line(guest.death)
+
+
 class Reporter:
     """In the guest: says how each test ended."""
 

@@ -41,14 +41,20 @@ class Guest:
         self._said, self._reports = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - close()
         self._results: dict[str, Result] = {}
         self._offset = 0
+        self._ids, self._root = ids, root
+        self.death = ""
+        """What was seen of it where it died with tests to go, and was booted once more for them."""
+        self._process = self._boot(ids)
+
+    def _boot(self, ids: list[str]) -> "subprocess.Popen[bytes]":
         environment = {name: value for name, value in os.environ.items() if name != leaks.SESSION_VARIABLE}
-        self._process = subprocess.Popen(
-            ["nice", "-n", "10", sys.executable, "-m", "toolkit.cli", *_vm_run(ids, root)],
+        return subprocess.Popen(
+            ["nice", "-n", "10", sys.executable, "-m", "toolkit.cli", *_vm_run(ids, self._root)],
             stdin=subprocess.DEVNULL,
             stdout=self._reports,
             stderr=self._said,
             env={**environment, "PYTHONPATH": _REPOSITORY},
-            cwd=root,
+            cwd=self._root,
         )
 
     def wait_for(self, ident: str) -> Result:
@@ -59,8 +65,11 @@ class Guest:
             if ident in self._results:
                 return self._results[ident]
             if has_ended:
-                code = self._process.returncode
-                return Result("failed", f"the guest ended with {code}, and no word about this test:\n{self.said()}")
+                text = f"the guest ended with {self._process.returncode}, and no word about this test:\n{self.said()}"
+                if self.death:
+                    return Result("failed", text)
+                self.death = text
+                self._process = self._boot([one for one in self._ids if one not in self._results])
             time.sleep(_PAUSE_S)
 
     def _take_reports(self) -> None:
