@@ -76,11 +76,11 @@ class Family:
         return self.reserve()[0]
 
     def reserve(self) -> tuple[int, int, int]:
-        """Return the zygote, and the monitor and the worker that it keeps in reserve."""
+        """Return the zygote, and the monitor and worker that the next start will find: the pair that waits longest."""
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
             members = self.members()
-            for worker in sorted(members.values(), reverse=True):
+            for worker in sorted(members.values()):
                 monitor = members.get(worker.parent)
                 zygote = members.get(monitor.parent) if monitor else None
                 if monitor and zygote and not self._is_busy(monitor) and not self._is_busy(worker):
