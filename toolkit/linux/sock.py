@@ -11,6 +11,8 @@ from _socket import (
     AF_UNIX,
     CMSG_SPACE,
     MSG_CMSG_CLOEXEC,
+    MSG_DONTWAIT,
+    MSG_PEEK,
     SCM_RIGHTS,
     SOCK_DGRAM,
     SOCK_SEQPACKET,
@@ -27,6 +29,7 @@ __all__ = [
     "accept",
     "adopt",
     "for_ioctl",
+    "has_ended",
     "listen_at",
     "pair",
     "receive",
@@ -100,3 +103,11 @@ def receive(sock: Socket, max_bytes: int, max_fds: int) -> tuple[bytes, list[int
         if level == SOL_SOCKET and kind == SCM_RIGHTS:
             fds += memoryview(content[: len(content) - len(content) % _FD_BYTES]).cast("i")
     return data, fds
+
+
+def has_ended(connection: Socket) -> bool:
+    """Tell whether the other end of a connection is closed, and nothing of it is left to read."""
+    try:
+        return not connection.recv(1, MSG_PEEK | MSG_DONTWAIT)
+    except BlockingIOError:
+        return False

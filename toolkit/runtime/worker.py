@@ -87,7 +87,7 @@ def work(
     """
     born_ns = time.monotonic_ns()
     pid, monitor_pid = int(os.readlink("/proc/self")), procfs.parent("self")  # as the host sees them
-    process.set_parent_death_signal(signals.SIGKILL)
+    _die_with(monitor)
     rehearse_worker()
     reports = ToMonitor(monitor)
     context = Context(steps.INIT, reports, NO_STDIO)
@@ -124,6 +124,12 @@ def work(
     if plan[: len(RESERVE_STEPS)] != RESERVE_STEPS:
         raise RuntimeError("a plan for another process")
     be_init(plan, len(RESERVE_STEPS), context, Watcher(connection, is_gated=False))
+
+
+def _die_with(monitor: sock.Socket) -> None:
+    process.set_parent_death_signal(signals.SIGKILL)
+    if sock.has_ended(monitor):
+        os._exit(1)  # it was killed before we could have been told of it
 
 
 def refuse(listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":
