@@ -197,11 +197,21 @@ class Family:
     ("victim", "code"), [("command", -9), ("keeper", 125), ("qemu-system-x86", 125), ("virtiofsd", 125)]
 )
 def test_whoever_is_killed_none_is_left(victim: str, code: int) -> None:
-    family = Family("--", "sleep", "1000")
+    family = Family("--", "sh", "-c", "echo up; exec sleep 1000")
+    assert family.process.stdout is not None
+    assert family.process.stdout.read(3) == b"up\n"
     os.kill(family.members[victim], signal.SIGKILL)
     ended, complaint = family.end()
     assert ended == code
     assert complaint == "" if victim == "command" else complaint.startswith("container: the virtual machine ")
+
+
+def test_a_machine_that_dies_before_its_command_begins_is_booted_again() -> None:
+    family = Family("--", "echo", "up")
+    os.kill(family.members["qemu-system-x86"], signal.SIGKILL)
+    out, err = family.process.communicate(timeout=PATIENCE_S)
+    assert (family.process.returncode, out) == (0, b"up\n")
+    assert err.decode().endswith("; booting it again\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -82,6 +82,11 @@ class Carrier:
             lines.err.fileno(): (lines.err, lambda data: streams.write(2, data)),
         }
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing has happened yet that could not happen once more."""
+        return self.boot_s is None and not self._feeder.has_read
+
     def run(self) -> int:
         """Carry until the machine is off; return the command's exit code.
 

@@ -24,6 +24,8 @@ class Feeder:
         self._line = line
         self._is_terminal = is_terminal
         self._pending = b""
+        self.has_read = stdin is not None and _descriptor(stdin) is None
+        """Whether some of the input is gone: then nobody else can be fed with it."""
         line.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._source = None if stdin is None else _descriptor(stdin)
         if stdin is not None and self._source is None:
@@ -43,6 +45,7 @@ class Feeder:
     def read(self) -> None:
         """Read what is there."""
         assert self._source is not None
+        self.has_read = True
         try:
             self._pending = os.read(self._source, _CHUNK)
         except BlockingIOError:  # somebody else who has it open was quicker

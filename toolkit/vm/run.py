@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MIB = 1 << 20
 LEAST_MEMORY = 256 * _MIB
+_MOST_BOOTS = 3
 _MOST_CPUS = 64
 _MOST_DISKS = 8
 _INHERITED = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER", "VIRTUAL_ENV")
@@ -68,6 +69,21 @@ def run(wishes: Wishes, streams: Streams, say: "Callable[[str], None]" = lambda 
     found = parts.require()
     cache = kernel.cache_directory()
     ready = kernel.get(cache, found[parts.DEPMOD], say)
+    for _boot in range(_MOST_BOOTS - 1):
+        try:
+            return _boot_and_run(wishes, streams, found, ready, cache)
+        except _StillbornError as exc:
+            say(f"{exc.message}; booting it again")
+    return _boot_and_run(wishes, streams, found, ready, cache)
+
+
+class _StillbornError(GuestError):
+    """The machine ended before its command began: under emulation its kernel does, once in a few dozen boots."""
+
+
+def _boot_and_run(
+    wishes: Wishes, streams: Streams, found: "dict[parts.Part, str]", ready: "kernel.Kernel", cache: str
+) -> int:
     with ExitStack() as ours:
         with ExitStack() as given:  # our copies of what the programs inherit: closed once they have it
             lines, theirs = _lines(ours, given)
@@ -95,9 +111,11 @@ def run(wishes: Wishes, streams: Streams, say: "Callable[[str], None]" = lambda 
         except GuestError as exc:
             complaints.seek(0)
             said = complaints.read().decode(errors="replace").strip().splitlines()
+            message = exc.message
             if said and carrier.boot_s is None:
-                raise GuestError(f"the virtual machine did not start: {said[-1]}", hint=exc.hint) from exc
-            raise
+                message = f"the virtual machine did not start: {said[-1]}"
+            kind = _StillbornError if carrier.is_untouched else GuestError
+            raise kind(message, hint=exc.hint) from exc
 
 
 def _check(wishes: Wishes) -> None:
