@@ -19,6 +19,7 @@ from toolkit.engine.engine import Engine
 from toolkit.engine.files.ids import OVERFLOW, inside, outside
 from toolkit.engine.files.unpack import Owner, unpack
 from toolkit.engine.options import ContainerOptions, ExecOptions
+from toolkit.engine.status import is_monitored
 
 pytestmark = pytest.mark.needs("root", "overlay", "busybox")
 
@@ -255,7 +256,7 @@ def test_container_that_takes_files_cannot_be_started_meanwhile(engine: Engine) 
     with open(writer, "wb") as file:
         file.write(_tar(("x", {"content": bytes(100)})).getvalue()[:600])
         file.flush()
-        while not os.path.isdir(made.run_dir):
+        while not is_monitored(made.run_dir):  # there, and locked
             pass
         assert made.status == "created"
         with pytest.raises(ConflictError, match="started or removed by someone else"):
