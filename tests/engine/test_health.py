@@ -3,13 +3,14 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.support.engines import BUSYBOX, add_image
 from tests.support.family import Family, settle
+from tests.support.patience import wait_until
 from toolkit.core.errors import InvalidError
 from toolkit.engine.container import EXITED, RUNNING, Container
 from toolkit.engine.engine import Engine
@@ -29,11 +30,7 @@ def _started(engine: Engine, probe: str, script: str = "sleep 600", **options: A
     return container
 
 
-def _until(is_so: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
+_until = partial(wait_until, patience_s=_PATIENCE_S)
 
 
 def _health(one: Container) -> dict[str, Any]:

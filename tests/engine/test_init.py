@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from tests.support.engines import BUSYBOX, collect, sh
+from tests.support.patience import wait_until
 from toolkit.core.errors import CommandNotFoundError
 from toolkit.engine.container import Container
 from toolkit.engine.engine import Engine
@@ -21,11 +22,7 @@ def _started(engine: Engine, script: str, **options: object) -> Container:
     return container
 
 
-def _until(is_so: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
+_until = partial(wait_until, patience_s=20)
 
 
 @pytest.mark.parametrize("options", [{}, {"userns_mode": "private"}, {"user": "ada"}, {"read_only": True}])

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.bundles import is_running, wait_until
+from tests.support.bundles import is_running
 from tests.support.engines import collect, run
+from tests.support.patience import wait_until
 from toolkit.core.errors import InvalidError, UnsupportedError
 from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions, ExecOptions
@@ -96,8 +97,8 @@ def test_monitor_killed_is_cleaned_up_after(engine: Engine, runtime: str) -> Non
     pid = made.pid
     with open(f"{made.run_dir}/status.json") as file:
         os.kill(json.load(file)["monitor"], signal.SIGKILL)
-    wait_until(lambda: _recovered(engine, made.id))
-    wait_until(lambda: not is_running(pid))
+    wait_until(lambda: _recovered(engine, made.id), 10)
+    wait_until(lambda: not is_running(pid), 10)
     assert os.listdir(f"{engine.paths.run}/runtimes") == []
     made.remove()
 

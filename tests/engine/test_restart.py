@@ -4,12 +4,13 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from tests.support.engines import BUSYBOX
 from tests.support.family import Family, is_dead, settle
+from tests.support.patience import wait_until
 from toolkit.core.errors import ConflictError, InvalidError
 from toolkit.engine import restart
 from toolkit.engine.container import EXITED, RESTARTING, RUNNING, Container
@@ -35,11 +36,7 @@ def _started(engine: Engine, script: str, policy: str, retries: int = 0, **optio
     return container
 
 
-def _until(is_so: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
+_until = partial(wait_until, patience_s=_PATIENCE_S)
 
 
 def _restarts(one: Container) -> int:

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.patience import wait_until
 from tests.support.trees import make_tar, member, snapshot, unpack
 from toolkit.core.digest import digest_of
 from toolkit.core.errors import BombError, CorruptLayerError, EngineError, StorageFullError, UnsafePathError
@@ -48,13 +48,6 @@ def children() -> set[int]:
     for task in os.listdir("/proc/self/task"):
         found |= set(map(int, Path(f"/proc/self/task/{task}/children").read_text().split()))
     return found
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float = 10) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def test_process_makes_what_is_made_in_this_one(tmp_path: Path, store: LayerStore) -> None:
@@ -160,10 +153,10 @@ def files_below(path: Path) -> int:
 def test_parent_that_dies_takes_its_worker_along(tmp_path: Path, root: Path, number: int) -> None:
     big = request_for(tmp_path, make_tar(*(member(f"{n}", b"x" * 100) for n in range(60_000))))
     with start_parent(root, big) as parent:
-        wait_until(lambda: files_below(root) > 100)
+        wait_until(lambda: files_below(root) > 100, 10)
         parent.send_signal(number)
         parent.communicate()
-    wait_until(lambda: not _lives_in(root))
+    wait_until(lambda: not _lives_in(root), 10)
     assert (half_made(root) == []) == (number == signal.SIGINT)  # only SIGKILL leaves something behind
     store = LayerStore(str(root))  # and the next open cleans that up
     assert half_made(root) == []
@@ -184,7 +177,7 @@ def _lives_in(root: Path) -> bool:
 def test_open_leaves_alone_what_somebody_works_on(tmp_path: Path, root: Path) -> None:
     request = request_for(tmp_path, MANY)
     with start_parent(root, request) as parent:
-        wait_until(lambda: half_made(root))
+        wait_until(lambda: half_made(root), 10)
         for _ in range(20):
             LayerStore(str(root))
         assert parent.communicate()[1] == b""

@@ -6,7 +6,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ import pytest
 from tests.support.child import in_child
 from tests.support.features import IN_GUEST
 from tests.support.groups import exit_code, own_group, start_in
+from tests.support.patience import wait_until
 from toolkit.core.errors import SyscallError, UnsupportedError
 from toolkit.linux import namespace
 from toolkit.linux.cgroup import detect, members
@@ -56,13 +57,6 @@ def memory_of(hierarchy: Hierarchy, name: str) -> MemoryStats:
     return memory
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def fill(size: int) -> bytearray:
     """Write to every page of new memory."""
     block = bytearray(size)
@@ -83,7 +77,7 @@ def fill_and_stay(size: int) -> None:
 def test_memory_high_slows_down_and_kills_nobody(hierarchy: Hierarchy, name: str) -> None:
     hierarchy.create(name, {"unified": {"memory.high": str(16 * MIB)}})
     pid = start_in(hierarchy, name, lambda: fill_and_stay(24 * MIB))
-    wait_until(lambda: "high 0" not in read(hierarchy, name, "memory.events"))
+    wait_until(lambda: "high 0" not in read(hierarchy, name, "memory.events"), PATIENCE_S)
     assert memory_of(hierarchy, name).oom_kills == 0
     assert os.waitpid(pid, os.WNOHANG) == (0, 0)
     hierarchy.kill_all(name)
@@ -127,7 +121,7 @@ def test_v2_kills_where_an_update_takes_what_is_in_use(hierarchy: Hierarchy, nam
     """Which v1 refuses with EBUSY, and `checkBeforeUpdate` is there to refuse."""
     hierarchy.create(name)
     pid = start_in(hierarchy, name, lambda: fill_and_stay(32 * MIB))
-    wait_until(lambda: memory_of(hierarchy, name).usage_bytes > 32 * MIB)
+    wait_until(lambda: memory_of(hierarchy, name).usage_bytes > 32 * MIB, PATIENCE_S)
     hierarchy.update(name, {"memory": {"limit": 8 * MIB, "swap": 8 * MIB}})
     assert exit_code(pid) == -signal.SIGKILL
     assert memory_of(hierarchy, name).oom_kills == 1
@@ -188,7 +182,7 @@ def test_cpuset_moves_who_is_in_it(hierarchy: Hierarchy, name: str) -> None:
 def test_pressure_rises_where_two_want_one_cpu(hierarchy: Hierarchy, name: str) -> None:
     hierarchy.create(name)
     pids = [start_in(hierarchy, name, spin_on_one_cpu) for _ in range(2)]
-    wait_until(lambda: hierarchy.stats(name).pressure["cpu"]["some"].total_us > 100_000)
+    wait_until(lambda: hierarchy.stats(name).pressure["cpu"]["some"].total_us > 100_000, PATIENCE_S)
     hierarchy.kill_all(name)
     for pid in pids:
         exit_code(pid)
@@ -301,12 +295,12 @@ def test_a_bomb_of_forks_is_held_and_killed_as_a_whole(hierarchy: Hierarchy, nam
     hierarchy.create(name, {"pids": {"limit": 20}})
     assert hierarchy.stats(name).pids == (0, 20, 0)  # or this machine would be bombed
     pid = start_in(hierarchy, name, bomb)
-    wait_until(lambda: len(hierarchy.pids(name)) == 20)
+    wait_until(lambda: len(hierarchy.pids(name)) == 20, PATIENCE_S)
     time.sleep(0.2)
     assert len(hierarchy.pids(name)) == 20
     hierarchy.kill_all(name)
     assert exit_code(pid) == -signal.SIGKILL
-    wait_until(lambda: hierarchy.pids(name) == [])
+    wait_until(lambda: hierarchy.pids(name) == [], PATIENCE_S)
 
 
 @pytest.mark.needs("cgroup2:any")

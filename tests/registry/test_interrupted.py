@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.support.oci import Image, make_image
+from tests.support.patience import wait_until
 from tests.support.scripted import Request, ScriptedServer
 from tests.support.scripted import head as head_of
 from tests.support.session import EngineRoot
@@ -96,11 +98,7 @@ def start(root: str, registry: SlowRegistry) -> "subprocess.Popen[str]":
     )
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline_s, "it did not happen"
-        time.sleep(0.01)
+until = partial(wait_until, patience_s=20)
 
 
 def ingested(root: str) -> int:

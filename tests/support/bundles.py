@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from tests.support.patience import wait_until
 from toolkit.runtime.oci.features import template
 
 OURS = "ours"
@@ -143,15 +144,7 @@ class Runtime:
 
     def wait_stopped(self, ident: str) -> None:
         """Wait until a container has ended."""
-        wait_until(lambda: self.status(ident) == "stopped")
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait until something is so, some seconds at most."""
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to be so"
-        time.sleep(0.01)
+        wait_until(lambda: self.status(ident) == "stopped", 10)
 
 
 def is_running(pid: int) -> bool:

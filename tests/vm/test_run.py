@@ -6,13 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.family import is_dead
+from tests.support.patience import wait_until
 
 pytestmark = pytest.mark.needs("guest")
 VM_RUN = (sys.executable, "-m", "toolkit.cli", "vm", "run")
@@ -164,20 +164,13 @@ def name(pid: int) -> str:
         return file.read().strip()
 
 
-def wait_until(is_so: Any) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 class Family:
     """The processes of a machine: the command, its keeper, and qemu and virtiofsd."""
 
     def __init__(self, *argv: str) -> None:
         self.process = subprocess.Popen([*VM_RUN, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.members = {"command": self.process.pid}
-        wait_until(self._has_grown)
+        wait_until(self._has_grown, PATIENCE_S)
 
     def _has_grown(self) -> bool:
         for keeper in children(self.process.pid):
@@ -189,7 +182,7 @@ class Family:
     def end(self) -> tuple[int, str]:
         """Wait for the end of all; return the command's exit code and what it complained of."""
         _, err = self.process.communicate(timeout=PATIENCE_S)
-        wait_until(lambda: all(is_dead(pid) for pid in self.members.values()))
+        wait_until(lambda: all(is_dead(pid) for pid in self.members.values()), PATIENCE_S)
         return self.process.returncode, err.decode()
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bundles import Bundle, Runtime, wait_until
+from tests.support.bundles import Bundle, Runtime
+from tests.support.patience import wait_until
 
 pytestmark = pytest.mark.needs("root", "busybox")
 
@@ -150,4 +151,4 @@ def test_nothing_of_ours_is_left_of_an_exec(ours: Runtime, bundle: Bundle) -> No
     bundle.process["args"] = ["sleep", "60"]
     with ours.running(bundle) as ident:
         ours("exec", "--detach", ident, "true")
-        wait_until(lambda: len(json.loads(ours("ps", "--format", "json", ident).out)) == 1)
+        wait_until(lambda: len(json.loads(ours("ps", "--format", "json", ident).out)) == 1, 10)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bundles import Bundle, Runtime, is_running, wait_until
+from tests.support.bundles import Bundle, Runtime, is_running
+from tests.support.patience import wait_until
 from toolkit.linux.process import set_child_subreaper
 
 pytestmark = pytest.mark.needs("root", "busybox")
@@ -52,7 +53,7 @@ def test_program_does_not_run_before_start(runtime: Runtime, bundle: Bundle) -> 
     with runtime.created(bundle) as ident:
         assert not (bundle.rootfs / "ran").exists()
         runtime("start", ident)
-        wait_until((bundle.rootfs / "ran").exists)
+        wait_until((bundle.rootfs / "ran").exists, 10)
 
 
 def test_config_changed_after_create_changes_nothing(runtime: Runtime, bundle: Bundle) -> None:
@@ -61,7 +62,7 @@ def test_config_changed_after_create_changes_nothing(runtime: Runtime, bundle: B
         bundle.script("touch /second; sleep 60")
         bundle.write()
         runtime("start", ident)
-        wait_until((bundle.rootfs / "first").exists)
+        wait_until((bundle.rootfs / "first").exists, 10)
         assert not (bundle.rootfs / "second").exists()
 
 
@@ -137,7 +138,7 @@ def test_signals_to_run_go_to_the_program(runtime: Runtime, bundle: Bundle) -> N
     bundle.script("trap 'exit 9' USR1; touch /ready; while true; do sleep 0.05; done")
     bundle.write()
     with subprocess.Popen([*runtime.command, "run", "--bundle", str(bundle.path), "it"]) as running:
-        wait_until((bundle.rootfs / "ready").exists)
+        wait_until((bundle.rootfs / "ready").exists, 10)
         running.send_signal(signal.SIGUSR1)
         assert running.wait(10) == 9
 
@@ -191,11 +192,11 @@ def test_kill_all_reaches_every_process(runtime: Runtime, bundle: Bundle) -> Non
     bundle.linux["namespaces"] = [each for each in bundle.linux["namespaces"] if each["type"] != "pid"]
     bundle.script("sleep 60 & sleep 60 & touch /ready; wait")
     with runtime.running(bundle) as ident:
-        wait_until((bundle.rootfs / "ready").exists)
+        wait_until((bundle.rootfs / "ready").exists, 10)
         pids: list[int] = json.loads(runtime("ps", "--format", "json", ident).out)
         assert len(pids) == 3
         assert runtime("kill", "--all", ident, "KILL").code == 0
-        wait_until(lambda: not any(is_running(pid) for pid in pids))
+        wait_until(lambda: not any(is_running(pid) for pid in pids), 10)
 
 
 def test_force_deletes_what_runs(runtime: Runtime, bundle: Bundle) -> None:
