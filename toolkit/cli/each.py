@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from toolkit.cli.flags import Parsed
     from toolkit.cli.session import Session
+    from toolkit.engine import Container
 
 
 def each(session: "Session", names: "Sequence[str]", deed: "Callable[[str], Any]") -> Outcome:
@@ -26,3 +28,15 @@ def each(session: "Session", names: "Sequence[str]", deed: "Callable[[str], Any]
             session.complain(f"{PROGRAM}: {exc}")
             error = exc
     return Outcome(0 if error is None else 1, values, error)
+
+
+def each_container(session: "Session", parsed: "Parsed", deed: "Callable[[Container], object]") -> Outcome:
+    """Do `deed` to each container that is named, and print its name as it was given; the outcome has the containers."""
+
+    def do(name: str) -> "Container":
+        container = session.engine.containers.get(name)
+        deed(container)
+        session.print(name)
+        return container
+
+    return each(session, parsed.args, do)

@@ -37,7 +37,7 @@ class Attachment:
         self.on_exit = on_exit
         self.on_resize: Callable[[int, int], None] | None = None
         """Called with rows and columns after each `resize`."""
-        self._pidfd = _open_process(pid) if pid else -1
+        self._pidfd = process.find_pidfd(pid) if pid else -1
         self.exit_code: int | None = None
         self.oom_killed = False
         self.events: list[Event] = []
@@ -137,13 +137,3 @@ class Attachment:
         if self.on_exit is not None:
             callback, self.on_exit = self.on_exit, None
             callback(self.exit_code)
-
-
-def _open_process(pid: int) -> int:
-    """Return a pidfd of a process that has just been started; -1 where it has ended already."""
-    try:
-        return process.pidfd_open(pid)
-    except OSError as exc:
-        if exc.errno != errno.ESRCH:
-            raise
-        return -1

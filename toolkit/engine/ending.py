@@ -152,12 +152,9 @@ def send_signal(one: "Container", pid: int, number: int) -> bool:
     """Signal the init, but only while its monitor vouches for the pid; tell whether it was there."""
     from toolkit.linux import process
 
-    try:
-        pidfd = process.pidfd_open(pid)
-    except OSError as exc:
-        if exc.errno == errno.ESRCH:
-            return False
-        raise
+    pidfd = process.find_pidfd(pid)
+    if pidfd < 0:
+        return False
     try:
         if not is_monitored(one.run_dir):
             return False
@@ -177,12 +174,9 @@ def _ends_within(pid: int, timeout_s: float) -> bool:
 
     from toolkit.linux import process
 
-    try:
-        pidfd = process.pidfd_open(pid)
-    except OSError as exc:
-        if exc.errno == errno.ESRCH:
-            return True
-        raise
+    pidfd = process.find_pidfd(pid)
+    if pidfd < 0:
+        return True
     try:
         return bool(select.select([pidfd], [], [], None if timeout_s < 0 else timeout_s)[0])
     finally:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolkit.engine.container import Container
     from toolkit.engine.engine import Engine
     from toolkit.engine.options import ContainerOptions
+    from toolkit.linux.cgroup.resources import Resources
     from toolkit.runtime.steps import Step
     from toolkit.storage.driver import RootFilesystem
 
@@ -210,7 +211,7 @@ class Launcher:
             config["process"]["consoleSize"] = {"height": console_size[0], "width": console_size[1]}
         if not self._other_runtime(container):
             return config
-        limits = container.cgroups.holdable(oci.resources(options, devices.find(options)))
+        limits = container.cgroups.holdable(_limits(config))
         seccomp = filters.document(options, config["process"])
         return runtimes.prepared(config, self._engine.paths.rootfs, limits, seccomp)
 
@@ -273,7 +274,7 @@ class Launcher:
         plan = planner.plan(
             config,
             overlay=place,
-            cgroup=container.cgroups.place(container.id, oci.resources(options, devices.find(options))),
+            cgroup=container.cgroups.place(container.id, _limits(config)),
             seccomp=engine.seccomp_filter(options, config["process"]),
         )
         if options.init:
@@ -390,6 +391,11 @@ def _read(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
+
+
+def _limits(config: Config) -> "Resources":
+    """Return what `oci.config` has found to be limited, devices of the host's included: they are looked for once."""
+    return config.get("linux", {}).get("resources", {})
 
 
 def _make_directory(path: str) -> None:

@@ -268,6 +268,16 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
         return here.returns(syscall("pidfd_getfd", pidfd, fd, 0))
 
 
+def find_pidfd(pid: int) -> int:
+    """As `pidfd_open`; return -1 if there is no such process."""
+    try:
+        return pidfd_open(pid)
+    except OSError as exc:
+        if exc.errno != errno.ESRCH:
+            raise
+        return -1
+
+
 def pidfd_send_signal(pidfd: int, number: int) -> None:
     """Send a signal to exactly the process behind `pidfd`.
 

@@ -34,7 +34,7 @@ _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _QUIET = ("lock_fd", "log_fd")
 """Descriptors on which nothing ever happens; they are sent first, and the connection after them."""
 _WATCHED = ("connection_fd", "listener_fd", "stdin_fd", "stdout_fd", "stderr_fd")
-_LAYOUT = struct.Struct("<cBB7i6?")
+_LAYOUT = struct.Struct("<cBB7i5?")
 """The kind, how many bytes of the descriptors are of quiet ones, at which byte the connection is, then the fields."""
 TENDED_AT = _LAYOUT.size - 1
 """Where in a HANDOVER stands whether there is more to do than to wait."""
@@ -64,7 +64,6 @@ class Handover(NamedTuple):
     stdin_once: bool
     stays_attached: bool
     """Whoever asked is attached from the beginning."""
-    is_traced: bool
     is_tended: bool
     """The container needs its monitor from the beginning, not first when something happens."""
     started_at: str
@@ -82,13 +81,16 @@ class Handover(NamedTuple):
         """Pass it on."""
         before = _FD_BYTES * sum(getattr(self, name) >= 0 for name in _QUIET)
         quiet = before if self.stays_attached else before + _FD_BYTES
-        head = _LAYOUT.pack(HANDOVER, quiet, before, *self[:13])
+        head = _LAYOUT.pack(HANDOVER, quiet, before, *self[:12])
         sock.send(monitor, [head, self.started_at.encode(), self.request], self.fds)
+
+    def started(self, pid: int) -> bytes:
+        """Return the frame that says to whoever asked that the program runs, as `pid`."""
+        return frames.control({"event": "started", "pid": pid, "started_at": self.started_at})
 
     def announce(self, monitor: sock.Socket, pid: int) -> None:
         """Give the monitor what it needs to tell that the program runs, as `pid`, once it does."""
-        started = {"event": "started", "pid": pid, "started_at": self.started_at}
-        send(monitor, STARTED, frames.control(started))
+        send(monitor, STARTED, self.started(pid))
         if self.run_dir:
             send(monitor, STATUS, f"{self.run_dir}/{STATUS_FILE}".encode())
 
@@ -143,7 +145,6 @@ def prepare(
         takes_stdin=request.stdin,
         stdin_once=request.stdin_once,
         stays_attached=request.foreground,
-        is_traced=request.trace,
         is_tended=request.care is not None or bool(request.log_keeping),
         started_at=clock.now(),
         run_dir=request.run_dir,

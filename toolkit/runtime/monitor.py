@@ -144,7 +144,7 @@ def _execute(request: bytes, fds: list[int]) -> None:
     made = start.make()
     if made is None:
         return
-    started = frames.control({"event": "started", "pid": start.pid, "started_at": made.started_at})
+    started = made.started(start.pid)
     if start.executing:
         started = _exec_frame(b"E" + start.executing) + started
     try:

@@ -4,7 +4,7 @@ import time
 
 from toolkit.cli.command import Command
 from toolkit.cli.detach import parse_keys
-from toolkit.cli.each import each
+from toolkit.cli.each import each_container
 from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
 from toolkit.cli.foreground import all_streams, check_terminal, console_size, follow, killer
 from toolkit.cli.session import Outcome, Session
@@ -13,22 +13,13 @@ from toolkit.core.errors import ConflictError, InvalidError
 _REDRAW_S = 0.03  # for a program to notice one size before the next comes
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from toolkit.engine import Container
 
 
 def start(session: Session, parsed: Parsed) -> Outcome:
     """Start containers; with --attach or --interactive stay with the one."""
     if parsed["attach"] or parsed["interactive"]:
         return _start_attached(session, parsed)
-
-    def deed(name: str) -> "Container":
-        container = session.engine.containers.get(name)
-        container.start()
-        session.print(name)
-        return container
-
-    return each(session, parsed.args, deed)
+    return each_container(session, parsed, lambda container: container.start())
 
 
 def _start_attached(session: Session, parsed: Parsed) -> Outcome:

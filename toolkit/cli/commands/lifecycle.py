@@ -1,75 +1,40 @@
 """`container stop`, `restart`, `kill`, `pause`, `unpause`, `wait` and `rm`."""
 
 from toolkit.cli.command import PROGRAM, Command
-from toolkit.cli.each import each
+from toolkit.cli.each import each, each_container
 from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
 from toolkit.cli.kinds import SECONDS
 from toolkit.cli.session import Outcome, Session
 from toolkit.core.errors import NotFoundError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from toolkit.engine import Container
-
 
 def stop(session: Session, parsed: Parsed) -> Outcome:
     """Stop containers: their stop signal, and SIGKILL after the timeout."""
-
-    def deed(name: str) -> "Container":
-        container = session.engine.containers.get(name)
-        container.stop(parsed["timeout"], signal_name=parsed["signal"])
-        session.print(name)
-        return container
-
-    return each(session, parsed.args, deed)
+    return each_container(
+        session, parsed, lambda container: container.stop(parsed["timeout"], signal_name=parsed["signal"])
+    )
 
 
 def kill(session: Session, parsed: Parsed) -> Outcome:
     """Send a signal to containers."""
-
-    def deed(name: str) -> "Container":
-        container = session.engine.containers.get(name)
-        container.kill(parsed["signal"])
-        session.print(name)
-        return container
-
-    return each(session, parsed.args, deed)
+    return each_container(session, parsed, lambda container: container.kill(parsed["signal"]))
 
 
 def restart(session: Session, parsed: Parsed) -> Outcome:
     """Stop containers as `stop` does, then start them."""
-
-    def deed(name: str) -> "Container":
-        container = session.engine.containers.get(name)
-        container.restart(parsed["timeout"], signal_name=parsed["signal"])
-        session.print(name)
-        return container
-
-    return each(session, parsed.args, deed)
+    return each_container(
+        session, parsed, lambda container: container.restart(parsed["timeout"], signal_name=parsed["signal"])
+    )
 
 
 def pause(session: Session, parsed: Parsed) -> Outcome:
     """Freeze all processes of containers."""
-
-    def deed(name: str) -> "Container":
-        container = session.engine.containers.get(name)
-        container.pause()
-        session.print(name)
-        return container
-
-    return each(session, parsed.args, deed)
+    return each_container(session, parsed, lambda container: container.pause())
 
 
 def unpause(session: Session, parsed: Parsed) -> Outcome:
     """Let the processes of containers go on."""
-
-    def deed(name: str) -> "Container":
-        container = session.engine.containers.get(name)
-        container.unpause()
-        session.print(name)
-        return container
-
-    return each(session, parsed.args, deed)
+    return each_container(session, parsed, lambda container: container.unpause())
 
 
 def wait(session: Session, parsed: Parsed) -> Outcome:
