@@ -77,6 +77,13 @@ def test_restart_policy_tells_each_life(engine: Engine) -> None:
     assert _actions(engine, container) == ["create", *["start", "die"] * 3]
 
 
+def test_start_and_end_are_told_by_the_monitor_in_their_order(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.events, "note", lambda *_args: None)  # a client that is killed in this very moment
+    container = _started(engine, "true")
+    container.wait()
+    assert _actions(engine, container) == ["start", "die"]
+
+
 def test_end_is_told_when_client_and_zygote_are_gone(engine: Engine) -> None:
     family = Family(engine)
     container = _started(engine, "sh", "-c", "sleep 0.3; exit 5")

@@ -83,8 +83,8 @@ def test_line_that_was_cut_short_is_left_out(events: Events) -> None:
 
 
 def test_journal_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
-    journal.append(str(tmp_path / "gone" / "events"), "x\n")
-    journal.append("/dev/full", "x\n")
+    journal.append(str(tmp_path / "gone" / "events"), b"x\n")
+    journal.append("/dev/full", b"x\n")
 
 
 def test_follower_sees_what_is_written_before_during_and_after_a_new_file(

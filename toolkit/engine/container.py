@@ -187,7 +187,6 @@ class Container:
         if attach:
             self.note("attach")
         session, events = self._begin_surely(attach=attach, trace=trace, gate=gate, console_size=console_size)
-        self.note("start")
         if not attach:
             session.close()
             return None
@@ -212,7 +211,6 @@ class Container:
             _await_start(session, None)
         finally:
             session.close()
-        self.note("start")
 
     def _begin_surely(
         self,

@@ -35,7 +35,7 @@ class Events:
 
     def note_all(self, *happened: "tuple[str, str, str, Mapping[str, str]]") -> None:
         """Write down several things at once: kind, action, id and attributes of each."""
-        journal.append(self.path, "".join(journal.line(*each) for each in happened))
+        journal.append(self.path, b"".join(journal.line(*each) for each in happened))
 
     def past(self) -> "Iterator[Event]":
         """Yield what is written down, the oldest first."""

@@ -3,6 +3,7 @@
     HANDOVER   all that the monitor will need once the program runs
     STARTED    the frame that says to whoever asked that the program runs
     STATUS     path of the status file, which lies beside it already, under its name with .new
+    JOURNAL    the event that the program runs, to be written down when it does
     TERMINAL   the master end of the program's terminal
     EXECUTING  execve comes next; the end of the stream then says that it worked
     FAILED     the start has failed: undo it
@@ -19,7 +20,7 @@ import struct
 from toolkit.core import clock, document
 from toolkit.core.record import NamedTuple
 from toolkit.linux import lock, sock
-from toolkit.runtime import frames, remains
+from toolkit.runtime import frames, journal, remains
 from toolkit.runtime.context import NO_STDIO
 from toolkit.runtime.meeting import ATTACH_SOCKET, STATUS_FILE
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from toolkit.runtime.request import Request
 
 HANDOVER, TERMINAL, EXECUTING, FAILED, OUTSIDE, PROCESS = b"H", b"T", b"E", b"F", b"O", b"P"
-STARTED, STATUS = b"S", b"N"
+STARTED, STATUS, JOURNAL = b"S", b"N", b"J"
 
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _QUIET = ("lock_fd", "log_fd")
@@ -71,6 +72,8 @@ class Handover(NamedTuple):
     """Where the status file is to appear; empty: nowhere."""
     request: bytes
     """As it came: it is read again at the end."""
+    foretold: bytes = b""
+    """The event of the start; see `journal.foretell`. It travels alone."""
 
     @property
     def fds(self) -> tuple[int, ...]:
@@ -93,6 +96,8 @@ class Handover(NamedTuple):
         send(monitor, STARTED, self.started(pid))
         if self.run_dir:
             send(monitor, STATUS, f"{self.run_dir}/{STATUS_FILE}".encode())
+        if self.foretold:
+            send(monitor, JOURNAL, self.foretold)
 
     def write_status(self, pid: int, monitor_pid: int) -> None:
         """Write the status file; the monitor makes it visible when the program runs, as `pid`."""
@@ -114,7 +119,7 @@ class Handover(NamedTuple):
             if fields[index] >= 0:
                 fields[index] = next(arrived)[0]
         rest = _LAYOUT.size + _TIME_BYTES
-        return cls._make([*fields, data[_LAYOUT.size : rest].decode(), "", data[rest:]])
+        return cls._make([*fields, data[_LAYOUT.size : rest].decode(), "", data[rest:], b""])
 
 
 def prepare(
@@ -149,8 +154,15 @@ def prepare(
         started_at=clock.now(),
         run_dir=request.run_dir,
         request=request_bytes,
+        foretold=_foretell(request),
     )
     return made, stdio
+
+
+def _foretell(request: "Request") -> bytes:
+    if request.actor is None or "execID" in request.actor:
+        return b""  # the start of an exec is told by whoever asks for it
+    return journal.foretell(request.journal, "container", "start", request.id, request.actor)
 
 
 def _make_pipes(request: "Request") -> tuple[tuple[int, int, int], tuple[int, int, int]]:

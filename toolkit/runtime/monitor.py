@@ -17,7 +17,7 @@ from _socket import MSG_CMSG_CLOEXEC
 
 from toolkit.core import clock, document
 from toolkit.linux import namespace, process, sock
-from toolkit.runtime import channel, frames, handover, remains, restart, starter
+from toolkit.runtime import channel, frames, handover, journal, remains, restart, starter
 from toolkit.runtime.handover import Handover
 from toolkit.runtime.log import TurningLog
 from toolkit.runtime.meeting import ExitRecord
@@ -46,7 +46,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
         channel_fd: the socket to the worker.
     """
     packets = sock.adopt(channel_fd, sock.SOCK_SEQPACKET)
-    handed = rights = started = status = executing = terminal = kind = b""
+    handed = rights = started = status = foretold = executing = terminal = kind = b""
     while True:
         data, ancillary, _flags, _address = packets.recvmsg(_MAX_PACKET, _RIGHTS_SPACE, MSG_CMSG_CLOEXEC)
         kind = data[:1]
@@ -56,6 +56,8 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
             started = data[1:]
         elif kind == b"N":
             status = data[1:]
+        elif kind == b"J":
+            foretold = data[1:]
         elif kind == b"E":
             executing = data
         elif kind == b"T":
@@ -73,6 +75,8 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
     (connection,) = struct.unpack_from("i", rights, handed[2])
     if status:
         os.rename(status + b".new", status)
+    if foretold:
+        journal.happened(foretold)
     if len(executing) > 1:
         started = _exec_frame(executing) + started
     try:

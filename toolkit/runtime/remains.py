@@ -92,7 +92,7 @@ def note_end(request: Request, how: ExitRecord) -> None:
         return
     ran_s = (clock.parse_ns(how.finished_at) - clock.parse_ns(how.started_at)) // 10**9
     attributes = {**actor, "exitCode": code, "execDuration": str(ran_s)}
-    first = journal.line("container", "oom", request.id, actor) if how.oom_killed else ""
+    first = journal.line("container", "oom", request.id, actor) if how.oom_killed else b""
     journal.append(request.journal, first + journal.line("container", "die", request.id, attributes))
 
 

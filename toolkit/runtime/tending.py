@@ -189,7 +189,7 @@ class Tending:
         exec_id = ids.new_id()
         actor = {**(self._request.actor or {}), "execID": exec_id}
         told = (f"{deed}: {self._care.command}" for deed in ("exec_create", "exec_start"))
-        lines = "".join(journal.line("container", action, self._request.id, actor) for action in told)
+        lines = b"".join(journal.line("container", action, self._request.id, actor) for action in told)
         journal.append(self._request.journal, lines)
         request = Request(id=self._request.id, foreground=True, journal=self._request.journal, actor=actor)
         ran_s = time.monotonic() - self._start_s
