@@ -130,6 +130,8 @@ def test_plan_is_printed_and_carried_out(engine: Engine) -> None:
 
 @pytest.mark.needs("root", "overlay", "busybox", "runc")
 def test_what_another_runtime_cannot_have(engine: Engine) -> None:
+    with pytest.raises(UnsupportedError, match="--init is the engine's own runtime's"):
+        engine.containers.create(ContainerOptions("busybox", ("true",), runtime="runc", init=True))
     made = engine.containers.create(ContainerOptions("busybox", ("true",), runtime="runc", userns_mode="private"))
     with pytest.raises(UnsupportedError, match="user namespace"):
         made.start()

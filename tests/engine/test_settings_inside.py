@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.support.engines import BUSYBOX, collect, run, sh
-from toolkit.core.errors import InvalidError, NotFoundError, UnsupportedError
+from toolkit.core.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
 from toolkit.engine import validate
 from toolkit.engine.container import Container
 from toolkit.engine.engine import Engine
@@ -147,6 +147,38 @@ def test_ids_of_a_user_namespace_are_mapped_as_asked(engine: Engine) -> None:
         uid_map=(IdRange(0, 300_000, 1000), IdRange(1000, 400_000, 10)),
     )
     assert [line.split() for line in ran.out.splitlines()] == [["0", "300000", "1000"], ["1000", "400000", "10"]] * 2
+
+
+@pytest.mark.parametrize("ids", [(), (IdRange(0, 300_000, 2000),)])
+def test_user_namespace_of_another_container_comes_with_its_id_maps(engine: Engine, ids: tuple[IdRange, ...]) -> None:
+    donor = engine.containers.create(
+        ContainerOptions(BUSYBOX, ("sleep", "60"), name="users", userns_mode="private", uid_map=ids)
+    )
+    donor.start()
+    script = "readlink /proc/self/ns/user; cat /proc/self/uid_map; touch /x; stat -c %u /x /bin; echo out > /dev/stdout"
+    ran = sh(engine, script, userns_mode="container:users")
+    theirs = collect(donor.exec(ExecOptions(("sh", "-c", "readlink /proc/self/ns/user; cat /proc/self/uid_map")))).out
+    assert (ran.code, ran.out) == (0, f"{theirs}0\n0\nout\n"), ran.err
+    assert os.readlink("/proc/self/ns/user") not in ran.out
+
+
+def test_exec_goes_into_a_user_namespace_that_was_joined(engine: Engine) -> None:
+    ids = (IdRange(0, 300_000, 2000),)
+    for name, mode, uid_map in (("users", "private", ids), ("guest", "container:users", ())):
+        options = ContainerOptions(BUSYBOX, ("sleep", "60"), name=name, userns_mode=mode, uid_map=uid_map)
+        engine.containers.create(options).start()
+    ran = collect(engine.containers.get("guest").exec(ExecOptions(("sh", "-c", "id -u; echo out > /dev/stdout"))))
+    assert (ran.code, ran.out) == (0, "0\nout\n"), ran.err
+
+
+def test_user_namespace_of_a_container_that_has_none_cannot_be_joined(engine: Engine, donor: Container) -> None:
+    with pytest.raises(ConflictError, match="donor has no user namespace of its own to join"):
+        run(engine, "true", userns_mode="container:donor")
+
+
+def test_cgroup_namespace_of_another_container_can_be_joined(engine: Engine, donor: Container) -> None:
+    theirs = os.readlink(f"/proc/{donor.pid}/ns/cgroup")
+    assert run(engine, "readlink", "/proc/self/ns/cgroup", cgroupns_mode="container:donor").out.strip() == theirs
 
 
 # Files and memory

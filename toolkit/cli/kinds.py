@@ -314,8 +314,8 @@ NETWORK = one_of(
 PID_MODE = one_of("string", ("host", "private", "container:"), "--pid: invalid PID mode")
 IPC_MODE = one_of("string", ("host", "private", "shareable", "none", "container:"), "--ipc: invalid IPC mode")
 UTS_MODE = one_of("string", ("host", "private"), "--uts: invalid UTS mode")
-USERNS_MODE = one_of("string", ("host", "private"), "--userns: invalid USER mode")
-CGROUPNS_MODE = one_of("string", ("host", "private"), "--cgroupns: invalid CGROUP mode")
+USERNS_MODE = one_of("string", ("host", "private", "container:"), "--userns: invalid USER mode")
+CGROUPNS_MODE = one_of("string", ("host", "private", "container:"), "--cgroupns: invalid CGROUP mode")
 
 
 def read_env_files(paths: "tuple[str, ...]") -> tuple[str, ...]:

@@ -57,7 +57,7 @@ CREATE_FLAGS = (
     Flag("cap-drop", "", LIST, "Drop Linux capabilities", "cap_drop"),
     Flag("runtime", "", STRING, "Runtime to use for this container: a registered name, a program or a path", "runtime"),
     Flag("cgroup-parent", "", STRING, "Optional parent cgroup for the container", "cgroup_parent"),
-    Flag("cgroupns", "", CGROUPNS_MODE, "Cgroup namespace to use (host|private)", "cgroupns_mode"),
+    Flag("cgroupns", "", CGROUPNS_MODE, "Cgroup namespace to use (host|private|container:NAME)", "cgroupns_mode"),
     Flag("cidfile", "", STRING, "Write the container ID to the file"),
     Flag("cpu-period", "", INT, "Limit CPU CFS (Completely Fair Scheduler) period", "cpu_period_us"),
     Flag("cpu-quota", "", INT, "Limit CPU CFS (Completely Fair Scheduler) quota", "cpu_quota_us"),
@@ -147,7 +147,7 @@ CREATE_FLAGS = (
     Flag("umask", "", UMASK, "Umask of the container's first process (default 0022)", "umask"),
     Flag("unsetenv", "", LIST, "Unset an environment variable that the image sets"),
     Flag("user", "u", STRING, "Username or UID (format: <name|uid>[:<group|gid>])", "user"),
-    Flag("userns", "", USERNS_MODE, "User namespace to use (host|private)", "userns_mode"),
+    Flag("userns", "", USERNS_MODE, "User namespace to use (host|private|container:NAME)", "userns_mode"),
     Flag("uts", "", UTS_MODE, "UTS namespace to use", "uts_mode"),
     Flag("workdir", "w", STRING, "Working directory inside the container", "working_dir"),
 )

@@ -178,12 +178,12 @@ class Launcher:
     ) -> "tuple[Step, ...]":
         """Return the plan of an exec that goes into a container which does not run yet: into all its namespaces."""
         kinds = ["mnt", "pid", "net", "ipc", "uts", "cgroup"]
-        if options.userns_mode == "private":
+        if oci.has_user_namespace(options):
             kinds.append("user")
         if options.boottime_offset_s or options.monotonic_offset_s:
             kinds.append("time")
         join_files = container.cgroups.place(container.id, oci.resources(options)).join_files
-        target = planner.ExecTarget(0, 0, tuple(kinds), join_files, oci.root_of(options))
+        target = planner.ExecTarget(0, 0, tuple(kinds), join_files, oci.root_of(self._in_its_users(options)))
         wanted = ExecOptions(command)
         process = self._exec_process(container, wanted)
         seccomp = self._engine.seccomp_filter(self._exec_security(container, wanted), process)
@@ -194,7 +194,7 @@ class Launcher:
         return overlay.root_filesystem(layers, self._engine.paths.container(container.id), volatile=volatile)
 
     def _config(self, container: "Container", root: "RootFilesystem", console_size: tuple[int, int] | None) -> Config:
-        options, image = container.options, container.doc["image_config"]
+        options, image = self._in_its_users(container.options), container.doc["image_config"]
         identity = self._identity(container, root, options.user or image.get("User") or "")
         directory = self._engine.paths.container(container.id)
         place = oci.Place(
@@ -233,6 +233,8 @@ class Launcher:
             ("ipc", options.ipc_mode, "ipc"),
             ("uts", options.uts_mode, "uts"),
             ("network", options.network, "net"),
+            ("user", options.userns_mode, "user"),
+            ("cgroup", options.cgroupns_mode, "cgroup"),
         ):
             if mode.startswith("container:"):
                 other = self._engine.containers.get(mode.partition(":")[2])
@@ -241,6 +243,21 @@ class Launcher:
                     raise ConflictError(f"cannot join {kind} of {other.name}: it is not running", hint="start it first")
                 found[kind] = f"/proc/{pid}/ns/{proc_name}"
         return found
+
+    def _in_its_users(self, options: "ContainerOptions") -> "ContainerOptions":
+        """Return the options with the id maps of the container whose user namespace is joined.
+
+        Raises:
+            ConflictError: that one has none of its own.
+        """
+        if not options.userns_mode.startswith("container:"):
+            return options
+        other = self._engine.containers.get(options.userns_mode.partition(":")[2])
+        if not oci.has_user_namespace(other.options):
+            hint = "make that container with --userns private"
+            raise ConflictError(f"{other.name} has no user namespace of its own to join", hint=hint)
+        theirs = self._in_its_users(other.options)
+        return options._replace(uid_map=theirs.uid_map, gid_map=theirs.gid_map)
 
     def _shared_memory(self, options: "ContainerOptions") -> str:
         """Return where the /dev/shm is that comes with another container's ipc namespace."""
@@ -339,7 +356,7 @@ class Launcher:
             start_time,
             tuple(kind for kind in there if there[kind] != here.get(kind)),
             container.cgroups.join_files(container.id, oci.resources(container.options), pid),
-            oci.root_of(container.options),
+            oci.root_of(self._in_its_users(container.options)),
         )
         process = self._exec_process(container, options)
         if console_size is not None:

@@ -96,7 +96,7 @@ def config(options: "ContainerOptions", image: dict[str, Any], identity: "Identi
         "maskedPaths": masked,
         "readonlyPaths": readonly,
     }
-    if options.userns_mode == "private":
+    if has_user_namespace(options):
         linux["uidMappings"] = _id_mappings(options.uid_map)
         linux["gidMappings"] = _id_mappings(options.gid_map or options.uid_map)
     elif place.devices.nodes:
@@ -206,7 +206,9 @@ def no_new_privileges(options: "ContainerOptions") -> bool:
 
 def _namespaces(options: "ContainerOptions", place: Place) -> list[Namespace]:
     wanted: list[Namespace] = [{"type": "mount"}]
-    if options.userns_mode == "private":
+    if "user" in place.joined:
+        wanted.append({"type": "user", "path": place.joined["user"]})
+    elif has_user_namespace(options):
         wanted.append({"type": "user"})
     if options.boottime_offset_s or options.monotonic_offset_s:
         wanted.append({"type": "time"})
@@ -220,7 +222,15 @@ def _namespaces(options: "ContainerOptions", place: Place) -> list[Namespace]:
 
 def root_of(options: "ContainerOptions") -> tuple[int, int]:
     """Return the host's uid and gid of the container's root."""
-    return (FIRST_MAPPED_ID, FIRST_MAPPED_ID) if options.userns_mode == "private" else (0, 0)
+    if not has_user_namespace(options):
+        return (0, 0)
+    uids, gids = _id_mappings(options.uid_map), _id_mappings(options.gid_map or options.uid_map)
+    return uids[0]["hostID"], gids[0]["hostID"]
+
+
+def has_user_namespace(options: "ContainerOptions") -> bool:
+    """Tell whether its users are not the host's: it has a namespace for them, or joins another container's."""
+    return options.userns_mode not in ("", "host")
 
 
 def _mounts(options: "ContainerOptions", place: Place) -> list[Mount]:
@@ -250,7 +260,7 @@ def _mounts(options: "ContainerOptions", place: Place) -> list[Mount]:
     if options.timezone:
         source = "/etc/localtime" if options.timezone == "local" else f"{ZONES}/{options.timezone}"
         made.append({"destination": "/etc/localtime", "type": "bind", "source": source, "options": ["bind", "ro"]})
-    if options.userns_mode == "private":  # which may not make device nodes
+    if has_user_namespace(options):  # which may not make device nodes
         for source, node in zip(place.devices.sources, place.devices.nodes, strict=True):
             made.append({"destination": node["path"], "type": "bind", "source": source, "options": ["bind"]})
     for path, text in sorted(options.tmpfs.items()):

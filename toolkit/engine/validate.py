@@ -4,6 +4,7 @@ import os
 
 from toolkit.core.errors import InvalidError, NotFoundError, UnsupportedError
 from toolkit.engine import health, logdriver, restart
+from toolkit.engine.options import OWN_RUNTIME
 from toolkit.engine.signals import signal_number
 
 TYPE_CHECKING = False
@@ -16,8 +17,8 @@ _MODES = {
     "pid_mode": ("PID mode", ("", "host"), True),
     "ipc_mode": ("IPC mode", ("", "private", "shareable", "host", "none"), True),
     "uts_mode": ("UTS mode", ("", "host"), True),
-    "userns_mode": ("USER mode", ("", "host", "private"), False),
-    "cgroupns_mode": ("CGROUP mode", ("", "private", "host"), False),
+    "userns_mode": ("USER mode", ("", "host", "private"), True),
+    "cgroupns_mode": ("CGROUP mode", ("", "private", "host"), True),
 }
 """Option: docker's word for it, its values, whether "container:NAME" is one too."""
 _NETWORKS = ("default", "none", "host")
@@ -151,11 +152,13 @@ def _check_ulimits(options: "ContainerOptions") -> None:
 
 def _check_ours(options: "ContainerOptions") -> None:
     """What docker does not have, and podman does."""
+    from toolkit.engine import oci
+
     if options.umask is not None and not 0 <= options.umask <= _MAX_UMASK:
         raise InvalidError(f"invalid umask {options.umask:o}", hint="octal digits, at most 0777")
     if options.timezone:
         _check_timezone(options.timezone)
-    if options.privileged and options.userns_mode == "private":
+    if options.privileged and oci.has_user_namespace(options):
         raise InvalidError(
             "privileged mode is incompatible with user namespaces",
             hint="run it with --userns host, or without --privileged",
@@ -181,6 +184,8 @@ def _check_unsupported(options: "ContainerOptions") -> None:
         raise UnsupportedError(message, hint="give the device files themselves with --device")
     if options.isolation not in ("", "default"):
         raise InvalidError(f"invalid isolation: \"{options.isolation}\" - linux only supports 'default'")
+    if options.init and options.runtime not in ("", OWN_RUNTIME):
+        raise UnsupportedError("--init is the engine's own runtime's", hint="leave out --init, or --runtime")
     if options.kernel_memory_bytes:
         raise UnsupportedError("the kernel has no limit for its own memory any more", hint="leave out --kernel-memory")
     if options.storage_opt:

@@ -105,7 +105,7 @@ def _steps(
 ) -> "Iterator[Step]":
     wanted = namespaces(config)
     has_keyring = creation is None or creation.has_keyring
-    is_born_inside = "user" in wanted and (overlay is None or wanted["user"] == "")
+    is_born_inside = "user" in wanted
     if is_born_inside:
         yield from begin_in_user_namespace(config, overlay, cgroup, wanted)
     else:

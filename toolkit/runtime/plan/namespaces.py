@@ -54,14 +54,19 @@ def begin(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str], *, ha
         yield steps.Unshare(flags)
     if wanted.get("net") == "":
         yield steps.LoopbackUp()
+    yield from _create_groups(cgroup)
     if cgroup.directories:
-        yield steps.CreateCgroup(cgroup.directories, cgroup.writes)
-        if cgroup.device_program[1]:
-            yield steps.LimitDevices(*cgroup.device_program)
         yield steps.JoinCgroup(cgroup.join_files)
         yield from _delegation(config, cgroup, wanted)
     if wanted.get("mnt") == "":
         yield steps.Unshare(namespace.CLONE_NEWNS)
+
+
+def _create_groups(cgroup: "Cgroup", actor: str = "") -> "Iterator[Step]":
+    if cgroup.directories:
+        yield steps.CreateCgroup(cgroup.directories, cgroup.writes, actor)
+        if cgroup.device_program[1]:
+            yield steps.LimitDevices(*cgroup.device_program, actor)
 
 
 def begin_in_user_namespace(
@@ -75,26 +80,23 @@ def begin_in_user_namespace(
     engine's directories.
     """
     linux = config.get("linux", {})
+    maps = linux.get("uidMappings", []), linux.get("gidMappings", [])
     if overlay is None:
         yield from hand_over(config, wanted, root=root_path(config))
+    elif wanted["user"]:  # who has joined it has not the power any more
+        yield from _mapped_overlay(config, overlay, wanted)
     yield from _before_birth(config, wanted)
-    if cgroup.directories:
-        yield steps.CreateCgroup(cgroup.directories, cgroup.writes, steps.OUTSIDE)
-        if cgroup.device_program[1]:
-            yield steps.LimitDevices(*cgroup.device_program, steps.OUTSIDE)
+    yield from _create_groups(cgroup, steps.OUTSIDE)
+    yield from _give_stdio(config)
     for kind in (*_JOIN_ORDER, "user"):
         if wanted.get(kind):
             yield steps.JoinForChildren(kind, wanted[kind])
-    maps = linux.get("uidMappings", []), linux.get("gidMappings", [])
-    yield from _give_stdio(config, wanted)
     yield steps.NewProcess(sum(namespace.KINDS[kind] for kind in _CLONE_ORDER if wanted.get(kind) == ""))
     yield steps.NewSession()
     if wanted["user"] == "":
         yield steps.WriteIdMaps(id_map(maps[0]), id_map(maps[1]))
-    if overlay is not None:
-        owner = (_host_root(maps[0]), _host_root(maps[1]))
-        yield steps.MakeMappedOverlay(overlay.base, (*overlay[:4], overlay.target), owner)
-        yield from hand_over(config, wanted, root="")
+        if overlay is not None:
+            yield from _mapped_overlay(config, overlay, wanted)
     if cgroup.directories:
         yield steps.JoinCgroup(cgroup.join_files)  # which is still the host's: after it, init could not open it
         yield from _delegation(config, cgroup, wanted, steps.OUTSIDE)
@@ -103,11 +105,18 @@ def begin_in_user_namespace(
         yield steps.AttachRoot(overlay.target if overlay is not None else root_path(config))
 
 
-def _give_stdio(config: "spec.Config", wanted: dict[str, str]) -> "Iterator[Step]":
+def _mapped_overlay(config: "spec.Config", overlay: "OverlayRoot", wanted: dict[str, str]) -> "Iterator[Step]":
+    linux = config.get("linux", {})
+    owner = (_host_root(linux.get("uidMappings", [])), _host_root(linux.get("gidMappings", [])))
+    yield steps.MakeMappedOverlay(overlay.base, (*overlay[:4], overlay.target), owner, wanted["user"])
+    yield from hand_over(config, wanted, root="")
+
+
+def _give_stdio(config: "spec.Config") -> "Iterator[Step]":
     linux = config.get("linux", {})
     maps = linux.get("uidMappings", []), linux.get("gidMappings", [])
     has_root = all(any(entry["containerID"] == 0 for entry in mappings) for mappings in maps)
-    if wanted["user"] == "" and has_root and not config.get("process", {}).get("terminal"):
+    if has_root and not config.get("process", {}).get("terminal"):
         yield steps.GiveStdio(_host_root(maps[0]), _host_root(maps[1]))
 
 

@@ -124,13 +124,15 @@ class MakeMappedOverlay(NamedTuple):
     """As the fields of MountOverlay."""
     owner: tuple[int, int]
     """The host's uid and gid of the container's root."""
+    users: str = ""
+    """Path of the user namespace; empty: that of the new process."""
 
     def calls(self) -> tuple[str, ...]:
         target = quoted(self.overlay[-1])
         return (
             "unshare(CLONE_NEWNS)",
             'mount(NULL, "/", NULL, MS_REC|MS_PRIVATE, NULL)',
-            'openat(AT_FDCWD, "/proc/PID/ns/user", O_RDONLY|O_CLOEXEC)',
+            f"openat(AT_FDCWD, {quoted(self.users or '/proc/PID/ns/user')}, O_RDONLY|O_CLOEXEC)",
             f"open_tree(AT_FDCWD, {quoted(self.base)}, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)",
             'mount_setattr(TREE, "", AT_EMPTY_PATH, {attr_set=MOUNT_ATTR_IDMAP, userns_fd=USERNS}, 32)',
             f'move_mount(TREE, "", {target}, "", {MOVE_FLAGS})',
@@ -150,7 +152,7 @@ class MakeMappedOverlay(NamedTuple):
         target = self.overlay[-1]
         namespace.unshare(namespace.CLONE_NEWNS)  # this process is about to end: so is what it mounts
         mount.mount(None, "/", None, mount.MS_REC | mount.MS_PRIVATE)
-        users = file.open_file(f"/proc/{context.pid}/ns/user", os.O_RDONLY)
+        users = file.open_file(self.users or f"/proc/{context.pid}/ns/user", os.O_RDONLY)
         tree = mount.open_tree(self.base)
         mount.mount_setattr(tree, "", set_attrs=mount.MOUNT_ATTR_IDMAP, userns_fd=users)
         where = file.open_file(target, os.O_PATH | os.O_DIRECTORY)
