@@ -1,4 +1,4 @@
-"""A JupyterLab server of its own for each test: own port, own settings, a copy of the notebooks."""
+"""A JupyterLab server of its own for each module of tests: own port, own settings, a copy of the notebooks."""
 
 import contextlib
 import json
@@ -31,20 +31,33 @@ class Server(NamedTuple):
     """Holds the notebooks."""
 
     def page(self, notebook: str) -> str:
-        """Return the address at which a notebook opens."""
-        return f"{self.url}/lab/tree/{notebook}?token={self.token}"
+        """Return an address at which a notebook opens, in a workspace of its own: with no tab of an earlier page."""
+        return f"{self.url}/lab/workspaces/{secrets.token_hex(4)}/tree/{notebook}?token={self.token}"
 
     def get(self, path: str) -> Any:
         """Ask the server's REST API."""
-        headers = {"Authorization": f"token {self.token}"}
-        request = urllib.request.Request(f"{self.url}/api/{path}", headers=headers)  # noqa: S310 - loopback
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
-            return json.load(answer)
+        return self._ask("GET", path)
 
-    def is_idle(self) -> bool:
-        """Tell whether there is a kernel, a page is connected to it, and it has nothing to do."""
-        kernels = [session["kernel"] for session in self.get("sessions")]
-        return bool(kernels) and all(each["connections"] > 0 and each["execution_state"] == "idle" for each in kernels)
+    def session(self, notebook: str) -> Any:
+        """Return what the server says of the open notebook of that name; None where it is not open."""
+        return next((each for each in self.get("sessions") if each["path"] == notebook), None)
+
+    def is_idle(self, notebook: str) -> bool:
+        """Tell whether the notebook has a kernel, a page is connected to it, and it has nothing to do."""
+        session = self.session(notebook)
+        kernel = session["kernel"] if session is not None else None
+        return kernel is not None and kernel["connections"] > 0 and kernel["execution_state"] == "idle"
+
+    def end_kernels(self) -> None:
+        """Shut down all notebooks' kernels, as the button in the list of running kernels does."""
+        for session in self.get("sessions"):
+            self._ask("DELETE", f"sessions/{session['id']}")
+
+    def _ask(self, method: str, path: str) -> Any:
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(f"{self.url}/api/{path}", method=method, headers=headers)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            return json.loads(answer.read() or "null")
 
 
 @contextlib.contextmanager
@@ -62,7 +75,7 @@ def serve(notebooks: pathlib.Path, home: pathlib.Path, environ: dict[str, str]) 
     with open(log_path, "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-             "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={notebooks}"],
+             "--LabApp.expose_app_in_browser=True", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={notebooks}"],
             env={
                 **os.environ,
                 "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",

@@ -166,3 +166,12 @@ def engine_root(request: pytest.FixtureRequest) -> Iterator[EngineRoot]:
     made = session.new_root()
     yield made
     session.delete_root(made)
+
+
+@pytest.fixture(scope="module")
+def module_engine_root(request: pytest.FixtureRequest) -> Iterator[EngineRoot]:
+    """As `engine_root`, one for all tests of a module."""
+    session = request.config.stash[_key]
+    made = session.new_root()
+    yield made
+    session.delete_root(made)
