@@ -70,7 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, module_engine_root: EngineR
 
 @pytest.fixture
 def open_notebook(browser: BrowserContext, server: Server) -> Iterator[OpenNotebook]:
-    """Open notebooks; at the end their pages are closed, their kernels ended, and nothing may have been complained of."""
+    """Open notebooks; at the end pages are closed, kernels are ended, and nothing may have been complained of."""
     opened: list[Notebook] = []
 
     def open_one(name: str, *, theme: Theme = "light") -> Notebook:

@@ -75,7 +75,8 @@ def serve(notebooks: pathlib.Path, home: pathlib.Path, environ: dict[str, str]) 
     with open(log_path, "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-             "--LabApp.expose_app_in_browser=True", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={notebooks}"],
+             "--LabApp.expose_app_in_browser=True", "--ServerApp.port_retries=0",
+             f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={notebooks}"],
             env={
                 **os.environ,
                 "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
