@@ -10,7 +10,7 @@ from toolkit.linux.procfs import read
 from toolkit.notebook.figures import Figure
 from toolkit.notebook.html import AMBER, BLUE, FAINT, GREEN, INK, LINE, MONO
 
-_MEANING = {
+MEANING = {
     "pid": "process numbers",
     "mnt": "files and mounts",
     "uts": "host name",
@@ -92,9 +92,7 @@ def read_split(pid: int, name: str) -> Split:
     processes = list(_processes())
     inside = tuple(each for each in processes if _pid_namespace(each.pids[0]) == theirs["pid"])
     notes = {1: "the first of all", os.getpid(): "this notebook", read_process(pid).parent: "its parent"}
-    namespaces = tuple(
-        Namespace(kind, ours[kind], theirs[kind]) for kind in _MEANING if kind in ours and kind in theirs
-    )
+    namespaces = tuple(Namespace(kind, ours[kind], theirs[kind]) for kind in MEANING if kind in ours and kind in theirs)
     host = tuple(
         each._replace(note=notes.get(each.pids[0], "")) for each in processes if each.pids[0] in notes or each in inside
     )
@@ -196,7 +194,7 @@ def _namespaces(split: Split) -> str:
     )
     rows = "".join(
         f'<tr style="background:none"><td style="{cell}"><b>{each.kind}</b></td>'
-        f'<td style="{cell};color:{FAINT}">{_MEANING[each.kind]}</td>'
+        f'<td style="{cell};color:{FAINT}">{MEANING[each.kind]}</td>'
         f'<td style="{cell};font-family:{MONO}">{each.host}</td>'
         f'<td style="{cell};font-family:{MONO}">{each.inside}</td>'
         f'<td style="{cell};color:{GREEN if each.is_own else AMBER};font-weight:600">'

@@ -1,0 +1,40 @@
+"""Live pictures of what the kernel says, and of what happens if one asks it for too much.
+
+    from toolkit.notebook.pictures import namespace_map, gauges
+
+    c = %container run -d lab sleep 1000
+    namespace_map(c)          # who shares what; run a command in the namespaces that you choose
+    gauges(c)                 # memory, CPU, processes and disk against their limits
+
+Each function returns a widget: show it as a cell's last value.  It is alive
+while it is in sight.  What can be clicked in it is a method of it too, for
+cells that assert something; and `.figure()` is the same picture standing
+still, which is what a page without a kernel shows.
+"""
+
+from toolkit.notebook.values import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.engine.container import Container as EngineContainer
+    from toolkit.notebook.widgets.namespaces import NamespaceWidget
+
+__all__ = ["namespace_map"]
+
+
+def namespace_map(*things: "Container | EngineContainer | str | int") -> "NamespaceWidget":
+    """Show which process is in which namespaces, and who shares them.
+
+        m = namespace_map(c)
+        m.map.own(c.name)                       # the kinds of which it has one of its own
+        m.join("hostname", c, "net", "uts")     # a command in two of its namespaces; the rest stays ours
+
+    Args:
+        things: containers (or their names) and pids; without containers, all that run, as they come and go.
+
+    Raises:
+        NotFoundError: there is no container of that name.
+    """
+    from toolkit.notebook.widgets.namespaces import widget
+
+    return widget(things)
