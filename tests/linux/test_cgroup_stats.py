@@ -60,7 +60,7 @@ def test_cpu_of_v2_and_its_throttling() -> None:
     text = (
         "usage_usec 1000\nuser_usec 600\nsystem_usec 400\nnr_periods 2000\nnr_throttled 200\nthrottled_usec 18446744\n"
     )
-    assert stats.cpu(finder(cpu__stat=text)) == (1_000_000, 600_000, 400_000, 2000, 200, 18_446_744_000)
+    assert stats.cpu(finder(cpu__stat=text)) == (1_000_000, 600_000, 400_000, 2000, 200, 18_446_744_000, None)
 
 
 def test_cpu_of_v1_comes_from_two_controllers() -> None:
@@ -72,7 +72,21 @@ def test_cpu_of_v1_comes_from_two_controllers() -> None:
             cpu__stat="nr_periods 2000\nnr_throttled 200\nthrottled_time 18446744073709551615\n",
         )
     )
-    assert found == (12262454190222160, 100, 200, 2000, 200, 18446744073709551615)
+    assert found == (12262454190222160, 100, 200, 2000, 200, 18446744073709551615, None)
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({"cpu__max": "50000 100000\n"}, 0.5),
+        ({"cpu__max": "max 100000\n"}, None),
+        ({"cpu__cfs_quota_us": "150000\n", "cpu__cfs_period_us": "100000\n"}, 1.5),
+        ({"cpu__cfs_quota_us": "-1\n", "cpu__cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_quota_in_cpus_of_both_versions(files: dict[str, str], cpus: float | None) -> None:
+    assert stats.cpu_limit(finder(**files)) == cpus
 
 
 def test_pids_and_what_was_refused() -> None:

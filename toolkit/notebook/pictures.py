@@ -12,14 +12,16 @@ cells that assert something; and `.figure()` is the same picture standing
 still, which is what a page without a kernel shows.
 """
 
+from toolkit.notebook.containers import find
 from toolkit.notebook.values import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.engine.container import Container as EngineContainer
+    from toolkit.notebook.widgets.gauges import GaugesWidget
     from toolkit.notebook.widgets.namespaces import NamespaceWidget
 
-__all__ = ["namespace_map"]
+__all__ = ["gauges", "namespace_map"]
 
 
 def namespace_map(*things: "Container | EngineContainer | str | int") -> "NamespaceWidget":
@@ -38,3 +40,21 @@ def namespace_map(*things: "Container | EngineContainer | str | int") -> "Namesp
     from toolkit.notebook.widgets.namespaces import widget
 
     return widget(things)
+
+
+def gauges(container: "Container | EngineContainer | str") -> "GaugesWidget":
+    """Show what a container uses against its limits, which can be moved while it runs.
+
+        g = gauges(c)
+        g.sample().memory_bytes                 # one look, now
+        with g.recording():                     # samples while the block runs, also where no page shows it
+            c.exec("sh", "-c", "yes > /dev/null & sleep 3; kill $!")
+        g.history, g.throttled, g.oom_kills
+        g.limit("memory", 64 << 20)
+
+    Raises:
+        NotFoundError: there is no container of that name.
+    """
+    from toolkit.notebook.widgets.gauges import GaugesWidget
+
+    return GaugesWidget(find(container))

@@ -65,6 +65,8 @@ class CpuStats(NamedTuple):
     periods: int
     throttled_periods: int
     throttled_ns: int
+    limit_cpus: float | None = None
+    """How many CPUs' time the quota gives in each period; None is no limit."""
 
 
 class PidsStats(NamedTuple):
@@ -149,12 +151,21 @@ def memory_v2(find: "Find") -> MemoryStats | None:
     )
 
 
+def cpu_limit(find: "Find") -> float | None:
+    """Return the quota in CPUs: of v2's "50000 100000", or of v1's two files; None is no limit."""
+    text = find("cpu", "cpu.max")
+    if text is None:
+        text = f"{find('cpu', 'cpu.cfs_quota_us') or 'max'} {find('cpu', 'cpu.cfs_period_us') or 100_000}"
+    quota, period = text.split()
+    return None if quota in ("max", "-1") else int(quota) / int(period)
+
+
 def cpu(find: "Find") -> CpuStats | None:
     """Return the CPU time: from the v2 group (hybrid has it too) or from cpuacct; throttling from either."""
     base = pairs(find("", "cpu.stat") or "")
     limited = pairs(find("cpu", "cpu.stat") or "")
     throttled_ns = limited.get("throttled_time", limited.get("throttled_usec", 0) * 1000)
-    throttling = (limited.get("nr_periods", 0), limited.get("nr_throttled", 0), throttled_ns)
+    throttling = (limited.get("nr_periods", 0), limited.get("nr_throttled", 0), throttled_ns, cpu_limit(find))
     if "usage_usec" in base:
         times = (base["usage_usec"], base["user_usec"], base["system_usec"])
         return CpuStats(times[0] * 1000, times[1] * 1000, times[2] * 1000, *throttling)

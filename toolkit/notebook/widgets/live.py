@@ -72,10 +72,17 @@ def _the_cells() -> _Cells:
 class Pulse:
     """Calls a function again and again while somebody looks."""
 
-    def __init__(self, beat: "Callable[[], float]", interval_s: float) -> None:
-        """Call `beat` every `interval_s` or less often; it returns the seconds of CPU that others spent for it."""
+    def __init__(self, beat: "Callable[[], float]", interval_s: float, share: float = SHARE) -> None:
+        """Make one that is still.
+
+        Args:
+            beat: what to call; it returns the seconds of CPU that others spent for it.
+            interval_s: how often, at most.
+            share: of one core, what it may take.
+        """
         self._beat = beat
         self._interval_s = interval_s
+        self._share = share
         self._heard_s: dict[str, float] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -118,7 +125,7 @@ class Pulse:
                 before_s = time.thread_time()
                 others_s = self._beat()
                 cost_s = time.thread_time() - before_s + others_s
-                self._wake.wait(max(self._interval_s, cost_s / SHARE))
+                self._wake.wait(max(self._interval_s, cost_s / self._share))
         finally:
             close_here()
             with self._lock:
@@ -167,7 +174,7 @@ class MovingWidget(LiveWidget):
         try:
             cost_s = self.beat()
         except (EngineError, OSError) as exc:
-            self.trouble = {"message": str(exc), "hint": ""}
+            self.trouble = {"message": str(exc), "hint": ""}  # the cure is part of the text
             cost_s = 0.0
         self.beats += 1
         return cost_s
