@@ -62,11 +62,13 @@ class Notebook:
 
     def run_cell(self, index: int, *, wait: bool = True) -> Locator:
         """Press Ctrl-Enter in the code cell `index`, counted from 0; return its output area."""
-        before = self.prompts()[index]
-        self.cell(index).locator(".jp-InputPrompt").click()
+        prompt = self.cell(index).locator(".jp-InputPrompt")
+        prompt.click()
+        prompt.evaluate("(node) => { node.textContent = ''; }")  # a new kernel may number it as the old one did
         self.page.keyboard.press("Control+Enter")
         if wait:
-            self._wait_for_prompt(index, before)
+            self._wait_until(lambda: _is_number(self.prompts()[index]), f"cell {index} does not end", _RUN_S)
+            self.page.wait_for_timeout(100)  # what it shows is drawn
         return self.output(index)
 
     def run_all(self) -> None:
@@ -187,14 +189,6 @@ class Notebook:
         self.page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell")
         self.wait_until_idle(_OPEN_S)
         self.page.wait_for_timeout(_DRAW_MS)  # widgets of a notebook that is opened again ask the kernel first
-
-    def _wait_for_prompt(self, index: int, before: str) -> None:
-        self._wait_until(
-            lambda: self.prompts()[index] != before and _is_number(self.prompts()[index]),
-            f"cell {index} does not end",
-            _RUN_S,
-        )
-        self.page.wait_for_timeout(100)  # what it shows is drawn
 
     def _wait_until(self, is_so: Any, complaint: str, seconds: float = _IDLE_S) -> None:
         deadline = time.monotonic() + seconds

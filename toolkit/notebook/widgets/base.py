@@ -5,9 +5,15 @@ done by the method `do_NAME` of the widget; what that raises on purpose becomes
 a card in the picture, and never a traceback in a log that nobody reads.
 Traits hold what a second view must show, too; what comes in streams goes by
 messages, since traits coalesce.
+
+Deeds come one at a time.  While a cell runs they wait, unless the widget says
+that it `answers_at_once`: then they come in another thread where the kernel has
+subshells (ipykernel 7) and the front end uses them (JupyterLab 4.4).
 """
 
+import inspect
 import pathlib
+import threading
 from typing import Any, ClassVar
 
 import anywidget
@@ -17,6 +23,8 @@ from toolkit.core.errors import EngineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from toolkit.notebook.figures import Figure
 
 _STATIC = pathlib.Path(__file__).with_name("static")
@@ -40,9 +48,20 @@ class LiveWidget(anywidget.AnyWidget):
     trouble = traitlets.Dict().tag(sync=True)
     """What went wrong with the last deed, for a card in the picture: message and hint; empty: nothing."""
 
+    ident = traitlets.Unicode().tag(sync=True)
+    """Of its model, by which a view finds out whether the kernel is still there."""
+    answers_at_once: ClassVar[bool] = False
+    """Its deeds may be done by another thread while a cell runs."""
+
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
+        self._deeds = threading.RLock()
         self.on_msg(self._take)
+        self.ident = self.model_id
+        if self.answers_at_once and hasattr(self.comm, "_reply_subshell_for"):
+            # ipykernel would send answers to where the picture was made, the main shell, and there they wait for the
+            # cell to end; let them go where the front end sends them.
+            self.comm._reply_subshell_for = _as_asked  # noqa: SLF001 - there is no other way to say so
 
     def figure(self) -> "Figure":
         """Return the same picture for where nothing is live: HTML or SVG, and text."""
@@ -50,15 +69,22 @@ class LiveWidget(anywidget.AnyWidget):
 
     def _take(self, _widget: object, content: Any, buffers: list[memoryview]) -> None:
         """Do what the front end asks for."""
-        deed = getattr(self, f"{_DO}{content.get('do')}", None) if isinstance(content, dict) else None
-        if deed is None:
-            return  # a page that was loaded before this kernel was updated
-        words = {key: value for key, value in content.items() if key != "do"}
-        self.trouble = {}
-        try:
-            deed(**words, **({"buffers": buffers} if buffers else {}))
-        except EngineError as exc:
-            self.trouble = {"message": str(exc), "hint": getattr(exc, "hint", "")}
+        words: dict[str, Any] = dict(content) if isinstance(content, dict) else {}
+        deed = getattr(self, f"{_DO}{words.pop('do', '')}", None)
+        if buffers:
+            words["buffers"] = buffers
+        if deed is None or not _fits(deed, words):
+            return  # of a page that was loaded before this kernel was updated
+        with self._deeds:
+            if self.trouble:
+                self.trouble = {}
+            try:
+                deed(**words)
+            except (EngineError, OSError) as exc:
+                self.trouble = trouble_of(exc)
+            except Exception as exc:
+                self.trouble = {"message": f"{type(exc).__name__}: {exc}", "hint": "This is a fault of the picture."}
+                raise  # for the log, with its traceback
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """Return the view, and the twin for whoever cannot show it."""
@@ -67,3 +93,22 @@ class LiveWidget(anywidget.AnyWidget):
         figure = self.figure()
         bundle = {**(data or {}), "text/plain": figure.text, "text/html": figure.html}
         return (bundle, *metadata) if metadata else bundle
+
+
+def _as_asked(_message: object, subshell: str | None) -> str | None:
+    return subshell
+
+
+def trouble_of(exc: Exception) -> dict[str, str]:
+    """Return the card for what was raised on purpose: what happened, and the cure on a line of its own."""
+    if isinstance(exc, EngineError):
+        return {"message": exc.message, "hint": exc.hint}
+    return {"message": str(exc), "hint": ""}
+
+
+def _fits(deed: "Callable[..., object]", words: dict[str, Any]) -> bool:
+    try:
+        inspect.signature(deed).bind(**words)
+    except TypeError:
+        return False
+    return True
