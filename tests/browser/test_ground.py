@@ -27,7 +27,10 @@ class Probe(base.LiveWidget):
       const [said, say] = announcer();
       const [table, draw] = liveTable("Counts", ["what", "how often"]);
       const [book, choose] = tabs("Pages", [["Count", table], ["Other", "the other page"]]);
-      const count = () => { draw([{ key: 1, cells: ["asked", model.get("count")] }]); say(`count ${model.get("count")}`); };
+      const count = () => {
+        draw([{ key: 1, cells: ["asked", model.get("count")] }]);
+        say(`count ${model.get("count")}`);
+      };
       model.on("change:count", count);
       count();
       const press = (name) => el("button", { class: "ct-button", onclick: () => ask(model, name) }, name);

@@ -108,7 +108,7 @@ def test_process_that_is_gone_is_a_card(web: Container) -> None:
     picture.chosen = {"uts": web.pid}
     web.remove(force=True)
     picture._take(picture, {"do": "join", "command": "hostname"}, [])
-    assert "the process is gone" in picture.trouble["message"]
+    assert "the process is gone" in picture.trouble["hint"]
     with pytest.raises(NotFoundError):
         picture.join("hostname", "web", "uts")
 

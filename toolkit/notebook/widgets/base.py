@@ -58,10 +58,11 @@ class LiveWidget(anywidget.AnyWidget):
         self._deeds = threading.RLock()
         self.on_msg(self._take)
         self.ident = self.model_id
-        if self.answers_at_once and hasattr(self.comm, "_reply_subshell_for"):
+        comm: Any = self.comm
+        if self.answers_at_once and hasattr(comm, "_reply_subshell_for"):
             # ipykernel would send answers to where the picture was made, the main shell, and there they wait for the
             # cell to end; let them go where the front end sends them.
-            self.comm._reply_subshell_for = _as_asked  # noqa: SLF001 - there is no other way to say so
+            comm._reply_subshell_for = _as_asked  # noqa: SLF001 - there is no other way to say so
 
     def figure(self) -> "Figure":
         """Return the same picture for where nothing is live: HTML or SVG, and text."""
