@@ -10,14 +10,17 @@ from contextlib import suppress
 
 import pytest
 
+from tests.support.attacker import sabotage_zygote
 from tests.support.engines import BUSYBOX, close_engine, collect, in_processes, run
 from tests.support.family import Family, is_dead, look_at, settle
+from tests.support.patience import wait_until
 from tests.support.session import EngineRoot
 from toolkit.core.errors import ConflictError, EngineError, NotFoundError, StartError
 from toolkit.engine.container import CREATED, EXITED, RUNNING, Container
 from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions, ExecOptions
 from toolkit.runtime.steps import NewProcess
+from toolkit.runtime.steps.namespaces import FORK_CALLS
 
 pytestmark = pytest.mark.needs("root", "overlay", "busybox")
 
@@ -116,6 +119,53 @@ def test_whoever_is_killed_at_any_moment_of_a_quick_start_leaves_nothing(
         if container.status == RUNNING:
             container.remove(force=True)
         assert settle(family, engine, container) == [], f"killed after {moment * 0.2} ms"
+
+
+@pytest.mark.parametrize("role", ["monitor", "worker", "zygote"])
+def test_keeper_of_a_workers_memory_goes_with_it(engine: Engine, family: Family, role: str) -> None:
+    run(engine, "true")
+    pids = dict(zip(("zygote", "monitor", "worker"), family.reserve(), strict=True))
+    keeper = family.keeper(pids["worker"])
+    assert not is_dead(keeper)
+    os.kill(pids[role], signal.SIGKILL)
+    wait_until(lambda: is_dead(keeper), 5)
+    assert run(engine, "true").code == 0
+
+
+def test_keeper_is_gone_when_the_container_runs(engine: Engine, family: Family) -> None:
+    run(engine, "true")
+    _zygote, monitor, worker = family.reserve()
+    keeper = family.keeper(worker)
+    container = _create(engine, "sleep", "60")
+    container.start()
+    assert container.pid == worker
+    wait_until(lambda: not os.path.exists(f"/proc/{keeper}"), 5)
+    with open(f"/proc/{monitor}/task/{monitor}/children") as children:
+        assert children.read().split() == [str(worker)]
+    container.remove(force=True)
+
+
+def test_killed_keeper_disturbs_nobody(engine: Engine, family: Family) -> None:
+    run(engine, "true")
+    os.kill(family.keeper(family.reserve()[2]), signal.SIGKILL)
+    assert run(engine, "sh", "-c", "exit 3").code == 3
+
+
+@pytest.mark.parametrize("keep", ["None", "lambda until, flags: -1"])
+def test_worker_is_forked_where_its_memory_cannot_be_kept(
+    engine: Engine, family: Family, monkeypatch: pytest.MonkeyPatch, keep: str
+) -> None:
+    sabotage_zygote(engine, monkeypatch, f"import toolkit.runtime.stem as stem; stem._keep = {keep}")
+    container = _create(engine, "sh", "-c", "exit 3")
+    attachment = container.start(attach=True, trace=True)
+    assert attachment is not None
+    assert collect(attachment).code == 3
+    assert [event.call for event in attachment.events[:2]] == list(FORK_CALLS)
+    _zygote, monitor, _worker = family.reserve()
+    os.kill(monitor, signal.SIGKILL)
+    assert run(engine, "true").code == 0
+    container.remove()
+    assert settle(family, engine, container) == []
 
 
 @pytest.mark.parametrize("auto_remove", [False, True])

@@ -4,8 +4,9 @@ zygote
 ├── monitor of a container     holds the lock of the container's run directory
 │   ├── starter                only during a start that needs one; it holds the lock until it hands over
 │   └── init                   the container's first process
-└── monitor in reserve
-    └── worker in reserve
+├── monitor in reserve
+│   └── worker in reserve
+└── keeper of that worker's memory
 """
 
 import os
@@ -87,6 +88,16 @@ class Family:
                     return zygote.pid, monitor.pid, worker.pid
             time.sleep(0.005)
         raise AssertionError("no zygote with a pair in reserve")
+
+    def keeper(self, worker: int) -> int:
+        """Return the process that keeps a worker's memory: it has nothing open but a pipe of the worker's."""
+        found = look_at(worker)
+        assert found is not None
+        pipes = {path for path in found.files if path.startswith("pipe:")}
+        names = [name for name in os.listdir("/proc") if name.isdecimal() and name not in self._others]
+        others = [process for name in names if (process := look_at(name)) is not None]
+        (keeper,) = (one.pid for one in others if len(one.files) == 1 and one.files < pipes)
+        return keeper
 
     def _is_busy(self, process: Process) -> bool:
         return any(path.startswith(self._engine.paths.running + "/") for path in process.files)

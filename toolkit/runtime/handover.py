@@ -93,11 +93,11 @@ class Handover(NamedTuple):
 
     def announce(self, monitor: sock.Socket, pid: int) -> None:
         """Give the monitor what it needs to tell that the program runs, as `pid`, once it does."""
-        send(monitor, STARTED, self.started(pid))
         if self.run_dir:
             send(monitor, STATUS, f"{self.run_dir}/{STATUS_FILE}".encode())
         if self.foretold:
             send(monitor, JOURNAL, self.foretold)
+        send(monitor, STARTED, self.started(pid))
 
     def write_status(self, pid: int, monitor_pid: int) -> None:
         """Write the status file; the monitor makes it visible when the program runs, as `pid`."""

@@ -46,6 +46,8 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
         channel_fd: the socket to the worker.
     """
     packets = sock.adopt(channel_fd, sock.SOCK_SEQPACKET)
+    poll = select.poll()
+    poll.register(channel_fd, 0)  # its end alone: who is woken for each packet is put beside the worker, and in its way
     handed = rights = started = status = foretold = executing = terminal = kind = b""
     while True:
         data, ancillary, _flags, _address = packets.recvmsg(_MAX_PACKET, _RIGHTS_SPACE, MSG_CMSG_CLOEXEC)
@@ -54,6 +56,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
             handed, rights = data, ancillary[0][2]
         elif kind == b"S":
             started = data[1:]
+            poll.poll()
         elif kind == b"N":
             status = data[1:]
         elif kind == b"J":
@@ -84,7 +87,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
     except BrokenPipeError:
         pass  # whoever asked has left; the container stays
     pidfd = os.pidfd_open(pid)
-    poll = select.poll()
+    poll.unregister(channel_fd)
     poll.register(pidfd, POLLIN)
     for (fd,) in struct.iter_unpack("i", rights[handed[1] :] + terminal):
         poll.register(fd, POLLIN)
@@ -111,9 +114,12 @@ def _serve_unusual(data: bytes, rights: bytes, handed: tuple[bytes, bytes], pid:
         begin_outside(data[1:], fds)
     elif kind == handover.FAILED:
         os.waitpid(pid, 0)
-        if handed[0]:  # the lock came with it; the worker has it no longer
-            fds.append(Handover.decode(*handed).lock_fd)
-        _undo(document.decode(data[1:]), fds)
+        order = document.decode(data[1:])
+        if handed[0]:  # the lock came with it, and the request; the worker has them no longer
+            made = Handover.decode(*handed)
+            fds.append(made.lock_fd)
+            order["request"] = made.request.hex()
+        _undo(order, fds)
     elif handed[0] and pid:
         os.waitpid(pid, 0)  # it was killed in the middle: so is what it had begun, by whoever finds the lock free
 

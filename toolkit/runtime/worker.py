@@ -11,6 +11,7 @@ import time
 
 from toolkit.core import document
 from toolkit.core.errors import EngineError, SyscallError
+from toolkit.core.record import NamedTuple
 from toolkit.linux import process, procfs, signals, sock
 from toolkit.linux.namespace import CLONE_NEWPID, unshare
 from toolkit.runtime import channel, frames, handover, remains, steps
@@ -19,7 +20,6 @@ from toolkit.runtime.perform import Watcher, be_init
 from toolkit.runtime.rehearsal import rehearse_worker
 from toolkit.runtime.request import Request
 from toolkit.runtime.steps import RESERVE_STEPS
-from toolkit.runtime.steps.namespaces import RESERVE_CALLS
 from toolkit.trace import Event, Recorder, recording
 from toolkit.trace.recorder import set_current
 
@@ -63,8 +63,9 @@ class ToMonitor:
         handover.send(self._monitor, handover.FAILED, handover.undo_order(self._request, message), self.fds)
 
     def hand_over(self) -> None:
-        """Note that the monitor has the lock, and this process no longer."""
+        """Note that the monitor has the lock and the request, and this process no longer."""
         self._lock_fd = -1
+        self._request = b""
 
     @property
     def fds(self) -> tuple[int, ...]:
@@ -72,9 +73,18 @@ class ToMonitor:
         return (self._connection_fd, self._lock_fd) if self._lock_fd >= 0 else (self._connection_fd,)
 
 
-def work(
-    monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: int, birth_ns: tuple[int, int]
-) -> "NoReturn":
+class Birth(NamedTuple):
+    """How a worker was made, for the record."""
+
+    maker: int
+    """The pid of who made it."""
+    calls: tuple[str, ...]
+    """As strace prints them; the last one has made it."""
+    begun_ns: tuple[int, ...]
+    """CLOCK_MONOTONIC before each of them."""
+
+
+def work(monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: int, birth: Birth) -> "NoReturn":
     """Get warm, wait for a request, carry out its plan.
 
     Args:
@@ -83,11 +93,12 @@ def work(
         token: the zygote makes the next pair when it is closed, which execve does: not while this start needs the
             processors.
         zygote_lives: readable when the zygote is gone; then nobody is waited for any more.
-        birth_ns: CLOCK_MONOTONIC before the two calls that made this process, and between them.
+        birth: how this process was made.
     """
     born_ns = time.monotonic_ns()
     pid, monitor_pid = int(os.readlink("/proc/self")), procfs.parent("self")  # as the host sees them
     _die_with(monitor)
+    handover.send(monitor, handover.PROCESS, str(pid).encode())  # who has forked this process may not be its parent
     rehearse_worker()
     reports = ToMonitor(monitor)
     context = Context(steps.INIT, reports, NO_STDIO)
@@ -114,7 +125,7 @@ def work(
             os.close(fd)
     reports.hand_over()
     if request.trace:
-        _record_early((pid, monitor_pid), (*birth_ns, born_ns), early)
+        _record_early(pid, birth, born_ns, early)
     if not _has_more(connection):
         os.close(token)  # whoever takes so long for a plan holds up nobody else
     plan_frame = frames.read_exactly_one(connection)
@@ -179,18 +190,17 @@ def _begin_early(context: Context) -> tuple[list[Event], EngineError | None]:
     return recorder.events, None
 
 
-def _record_early(pids: tuple[int, int], moments_ns: tuple[int, int, int], early: list[Event]) -> None:
+def _record_early(pid: int, birth: Birth, born_ns: int, early: list[Event]) -> None:
     """Begin the record with what was done before anyone asked for it: this process was made, then `early`."""
-    before, between, born = moments_ns
-    pid, monitor = pids
-    unshared, fork = RESERVE_CALLS
-    calls = ((unshared, 0, before, between), (fork, pid, between, born))
     recorder = Recorder(steps.INIT)
-    birth = [
-        Event("namespace.clone", call, result, "", start, end - start, monitor, steps.OUTSIDE, 0)
-        for call, result, start, end in calls
+    results = (0, pid)[-len(birth.calls) :]
+    ends_ns = (*birth.begun_ns[1:], born_ns)
+    made = zip(birth.calls, results, birth.begun_ns, ends_ns, strict=True)
+    recorder.events = [
+        Event("namespace.clone", call, result, "", start, end - start, birth.maker, steps.OUTSIDE, 0)
+        for call, result, start, end in made
     ]
-    recorder.events = birth + early
+    recorder.events += early
     set_current(recorder)
 
 

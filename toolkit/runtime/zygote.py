@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 IDLE_S = 600
 MOST_PAIRS = 2
 """With one, who comes while another start is under way would wait for the next to be made."""
+_PAUSE_MS = 5
+"""How long the next pair can wait while there is another: a quick container needs both processors until its end."""
 
 
 def main() -> None:
@@ -45,6 +47,7 @@ def main() -> None:
     signals.signal(signals.SIGCHLD, signals.SIG_IGN)  # the kernel reaps: a monitor's end is nobody's business
     signals.signal(signals.SIGINT, signals.SIG_IGN)
     process.set_name("zygote")
+    process.set_child_subreaper(1)  # of the keepers, see `stem`
     gc.disable()  # a collection writes to every object
     rehearsal.rehearse()
     gc.collect()
@@ -140,19 +143,28 @@ def _fork_pair(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int
 
 
 def _await_taken(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int]) -> None:
-    """Return when a pair has become a container; fork a monitor for each who needs somebody outside."""
+    """Return when a pair is to be made for one that has become a container; meanwhile fork for those who ask for it.
+
+    Those need a monitor with somebody outside.
+    """
     poll = select.poll()
     for taken in pairs:
         poll.register(taken, select.POLLHUP)
     poll.register(outside.fileno(), select.POLLIN)
+    pause_ms = -1
     while True:
         signals.alarm(IDLE_S)  # ends a zygote that is idle for long; the pairs that wait go with it
-        for fd, _events in poll.poll():
+        ready = poll.poll(pause_ms)
+        for fd, _events in ready:
             if fd in pairs:
+                poll.unregister(fd)
                 os.close(fd)
                 os.close(pairs.pop(fd))
-                return
-            _fork_outside(listener, outside, pairs)
+                pause_ms = _PAUSE_MS
+            else:
+                _fork_outside(listener, outside, pairs)
+        if pause_ms >= 0 and not (ready and pairs):
+            return
 
 
 def _fork_outside(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int]) -> None:

@@ -6,7 +6,8 @@ import select
 
 from toolkit.core.errors import StartError
 from toolkit.core.record import NamedTuple
-from toolkit.linux import file, namespace, netdevice, process, procfs, sock
+from toolkit.linux import file, keeper, namespace, netdevice, process, procfs, sock
+from toolkit.linux.libc import MACHINE
 from toolkit.runtime.steps.base import INIT, OUTSIDE, shut_imports, step
 
 TYPE_CHECKING = False
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
     from toolkit.runtime.context import Context
 
 
-RESERVE_CALLS = (
+KEPT_CALLS = ("clone(child_stack=NULL, flags=CLONE_VM|CLONE_PARENT|CLONE_NEWPID|SIGCHLD)",)
+"""How the process that a zygote keeps in reserve is made, as strace prints it; it shares its memory, see `keeper`."""
+FORK_CALLS = (
     "unshare(CLONE_NEWPID)",
     "clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD)",
 )
-"""How the process that a zygote keeps in reserve is made; os.fork as strace prints the C library's."""
+"""The same where nobody can keep its memory; os.fork as strace prints the C library's."""
 
 
 @step(
@@ -39,7 +42,7 @@ class NewProcess(NamedTuple):
 
     def calls(self) -> tuple[str, ...]:
         if self.in_reserve:
-            return RESERVE_CALLS
+            return KEPT_CALLS if MACHINE in keeper.CODE else FORK_CALLS
         return (namespace.clone3_text(self._flags()),)
 
     def _flags(self) -> int:
