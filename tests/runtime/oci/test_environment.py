@@ -252,6 +252,28 @@ def test_filter_need_allow_no_more_than_the_program(ours: Runtime, bundle: Bundl
     assert (done.code, done.out) == (0, "alive\n"), done.err
 
 
+def test_filter_older_than_this_program_is_no_obstacle(ours: Runtime, bundle: Bundle) -> None:
+    """Without no_new_privs it is loaded early; what it does not know it refuses, as profiles of 2018 do."""
+    new = ["close_range", "openat2", "faccessat2", "clone3", "mount_setattr", "move_mount", "open_tree", "fsopen"]
+    bundle.process["noNewPrivileges"] = False
+    bundle.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": new, "action": "SCMP_ACT_ERRNO"}],
+    }
+    bundle.script("grep Seccomp: /proc/self/status")
+    done = ours.run(bundle)
+    assert (done.code, done.out) == (0, "Seccomp:\t2\n"), done.err
+    bundle.process["args"] = ["/etc/passwd"]
+    assert "permission denied" in ours.run(bundle).err
+
+
+def test_unbindable_root_is_unbindable_inside(ours: Runtime, bundle: Bundle) -> None:
+    bundle.linux["rootfsPropagation"] = "runbindable"
+    bundle.script("cut -d' ' -f5- /proc/self/mountinfo | grep '^/ ' | grep -o unbindable")
+    done = ours.run(bundle)
+    assert done.out == "unbindable\n", done.err
+
+
 @pytest.mark.parametrize(
     ("rule", "code", "answer"),
     [

@@ -65,6 +65,8 @@ def prepared(document: Any, bundle: str, warn: "Warn") -> "Config":
     config["root"] = {**config.get("root", {}), "path": _root(os.path.join(bundle, root_path(config)))}
     _prepare_mounts(config, bundle, warn)
     linux = config.setdefault("linux", {})
+    if config.get("mounts") and not any(entry["type"] == "mount" for entry in linux.get("namespaces", [])):
+        warn("mounts: they are left out, since there is no mount namespace to make them in")
     for position, entry in enumerate(linux.get("namespaces", [])):
         if path := entry.get("path", ""):
             _check_there(path, f"linux.namespaces[{position}].path")

@@ -67,6 +67,8 @@ def root_path(config: "spec.Config") -> str:
 def propagation(config: "spec.Config", directory: str) -> "Iterator[Step]":
     """Yield how far the container's mounts are seen outside; `directory`, if any, is about to become the root."""
     flags = propagation_flags(config.get("linux", {}).get("rootfsPropagation", ""))
+    if flags & mount.MS_UNBINDABLE:  # the root itself has yet to be bound: `root_propagation` makes it so
+        flags = flags & ~mount.MS_UNBINDABLE | mount.MS_PRIVATE
     yield steps.SetPropagation(flags)
     if directory and flags & mount.MS_SHARED:
         yield steps.PrivateParent(directory)

@@ -49,6 +49,7 @@ def become(
         yield steps.SetRlimits(tuple((limit["type"], limit["soft"], limit["hard"]) for limit in limits))
     yield steps.ChangeDirectory(process.get("cwd") or "/", may_make_directory)
     yield from _labels(process)
+    yield steps.CloseOnExec(3 if creation is None else 3 + creation.kept_fds)
     load = [steps.LoadSeccomp(*seccomp)] if seccomp is not None else []
     must_load_late = process.get("noNewPrivileges", False)
     if not must_load_late:
@@ -73,7 +74,7 @@ def _await_start(config: "spec.Config", creation: "Creation", load: "list[steps.
     no more than the program itself does.
     """
     process = config["process"]
-    yield steps.FindProgram(tuple(process.get("args", [])), tuple(process.get("env", [])), creation.kept_fds)
+    yield steps.FindProgram(tuple(process.get("args", [])), tuple(process.get("env", [])))
     has_listener = any(step.flags & FLAG_NEW_LISTENER for step in load)
     if has_listener:
         yield from load

@@ -32,7 +32,7 @@ from toolkit.runtime.steps.namespaces import (
     UnshareTime,
     WriteIdMaps,
 )
-from toolkit.runtime.steps.program import ConnectStdio, DieWithMonitor, Exec, FindProgram, OpenTerminal
+from toolkit.runtime.steps.program import CloseOnExec, ConnectStdio, DieWithMonitor, Exec, FindProgram, OpenTerminal
 from toolkit.runtime.steps.reserve import RESERVE_STEPS
 from toolkit.runtime.steps.root import (
     AttachRoot,
@@ -74,6 +74,7 @@ __all__ = [
     "ChangeDirectory",
     "ChangeRoot",
     "CloneMounts",
+    "CloseOnExec",
     "ConnectStdio",
     "CreateByRuntime",
     "CreateCgroup",

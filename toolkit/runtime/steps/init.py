@@ -15,7 +15,7 @@ from toolkit.core.record import NamedTuple
 from toolkit.linux import memfd, process, signals
 from toolkit.linux.libc import MACHINE
 from toolkit.runtime.steps.base import INIT, step
-from toolkit.runtime.steps.program import prepare_for_execve
+from toolkit.runtime.steps.program import restore_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class BecomeInit(NamedTuple):
             os.setpgid(pid, pid)
             if os.isatty(0):
                 os.tcsetpgrp(0, pid)
-            prepare_for_execve(3)
+            restore_signals()
             os.execve(program_fd, (NAME, "--", *self.argv), {"MAIN": str(pid)})  # noqa: S606 - to become it is the purpose
         except OSError as exc:
             os.kill(pid, signals.SIGKILL)

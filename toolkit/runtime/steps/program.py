@@ -117,25 +117,44 @@ class DieWithMonitor(NamedTuple):
 @step(
     INIT,
     "program",
+    why="A descriptor that leaks into a container may be a way out of it: execve closes them all (CVE-2024-21626).",
+    see="close_range(2), CLOSE_RANGE_CLOEXEC",
+)
+class CloseOnExec(NamedTuple):
+    """Mark every descriptor that is open as none of the program's; what is opened from here on is born so.
+
+    Ahead of the filter, which may be older than the call.
+    """
+
+    first_fd: int
+
+    def calls(self) -> tuple[str, ...]:
+        return (f"close_range({self.first_fd}, 4294967295, CLOSE_RANGE_CLOEXEC)",)
+
+    def apply(self, context: "Context") -> None:
+        process.close_on_exec_from(self.first_fd)
+
+
+@step(
+    INIT,
+    "program",
     why="What is missing is said when the container is made, and a filter need allow no more than the execve itself.",
     see="execve(2), path_resolution(7)",
 )
 class FindProgram(NamedTuple):
-    """Look the program up, and let go of all that it must not inherit, ahead of its start."""
+    """Look the program up, and who its user is, ahead of its start."""
 
     argv: tuple[str, ...]
     env: tuple[str, ...]
-    kept_fds: int
-    """How many descriptors, from 3 on, the program inherits from whoever called."""
 
     def calls(self) -> tuple[str, ...]:
-        return (f"close_range({3 + self.kept_fds}, 4294967295, CLOSE_RANGE_CLOEXEC)",)
+        return (f"faccessat2(AT_FDCWD, {quoted(self.argv[0])}, X_OK, AT_EACCESS)",)
 
     def apply(self, context: "Context") -> None:
         program = Exec(self.argv, self.env)
         found = program.candidates({pair.partition("=")[0]: pair.partition("=")[2] for pair in self.env})
         program.check(found)
-        prepare_for_execve(3 + self.kept_fds)
+        restore_signals()
         context.candidates = found
         if not any(pair.startswith("HOME=") for pair in self.env):
             context.home = home_of(os.getuid())
@@ -160,9 +179,8 @@ def home_of(uid: int) -> str:
     return "/"
 
 
-def prepare_for_execve(first_fd: int) -> None:
-    """Let go of all that the program must not inherit: descriptors from `first_fd` on, and ignored signals."""
-    process.close_on_exec_from(first_fd)
+def restore_signals() -> None:
+    """Have signals be as a program expects them: what Python ignores, it would inherit."""
     for number in _SIGNALS_LEFT_IGNORED_BY_PYTHON:
         signals.signal(number, signals.SIG_DFL)
     signals.pthread_sigmask(signals.SIG_SETMASK, ())
@@ -181,15 +199,12 @@ class Exec(NamedTuple):
     env: tuple[str, ...]
 
     def calls(self) -> tuple[str, ...]:
-        return (
-            "close_range(3, 4294967295, CLOSE_RANGE_CLOEXEC)",
-            process.execve_text(self.argv[0], self.argv, len(self.env)),
-        )
+        return (process.execve_text(self.argv[0], self.argv, len(self.env)),)
 
     def make_ready(self, context: "Context") -> None:
-        """Let go of all that the program must not inherit, unless `FindProgram` has."""
+        """Have signals be as the program expects them, unless `FindProgram` has."""
         if context.candidates is None:
-            prepare_for_execve(3)
+            restore_signals()
 
     def apply(self, context: "Context") -> None:
         env = {pair.partition("=")[0]: pair.partition("=")[2] for pair in self.env}
@@ -230,6 +245,8 @@ class Exec(NamedTuple):
             StartError: none is; with the message and exit code of a failed execve.
         """
         number = errno.ENOENT
+        if candidates and not os.access("/", os.F_OK, effective_ids=True):
+            return  # a filter older than faccessat2, already in force, answers EPERM: execve itself will tell
         for path in candidates:
             if os.access(path, os.X_OK, effective_ids=True) and not os.path.isdir(path):
                 return

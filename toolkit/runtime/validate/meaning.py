@@ -117,9 +117,9 @@ def _check_sysctls(linux: "Linux", kinds: dict[str, str]) -> None:
 
 
 def _check_without_mounts(config: "Config") -> None:
+    """Refuse what would change the host's own mounts; those that a config lists are left out, as runc does."""
     linux = config.get("linux", {})
     asked = (
-        ("mounts", config.get("mounts")),
         ("root.readonly", config.get("root", {}).get("readonly")),
         ("linux.rootfsPropagation", linux.get("rootfsPropagation")),
         ("linux.maskedPaths", linux.get("maskedPaths")),
