@@ -24,6 +24,7 @@ from tests.support.attacker import (
 )
 from tests.support.child import in_child
 from tests.support.engines import BUSYBOX, add_image, run, sh
+from tests.support.gates import start_gated
 from toolkit.core.errors import EngineError, StartError, SyscallError
 from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions
@@ -287,9 +288,7 @@ def test_half_made_process_holds_no_directory_of_the_hosts(engine: Engine) -> No
             found.extend(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
         return True
 
-    attachment = container.start(attach=True, gate=look)
-    assert attachment is not None
-    attachment.close()
+    start_gated(container, look).close()
     container.wait()
     assert found
     assert all(name.startswith(("pipe:", "socket:", "/dev/null", "anon_inode:[pidfd]")) for name in found), found

@@ -13,6 +13,7 @@ import pytest
 from tests.support.attacker import sabotage_zygote
 from tests.support.engines import BUSYBOX, close_engine, collect, in_processes, run
 from tests.support.family import Family, is_dead, look_at, settle
+from tests.support.gates import start_gated
 from tests.support.patience import wait_until
 from tests.support.session import EngineRoot
 from toolkit.core.errors import ConflictError, EngineError, NotFoundError, StartError
@@ -66,7 +67,7 @@ def test_supervisor_killed_at_any_step_leaves_nothing_and_the_container_can_be_s
             os.kill(starter if role == "starter" else monitor, signal.SIGKILL)
 
         with pytest.raises(StartError):
-            container.start(gate=_kill_at(index, kill))
+            start_gated(container, _kill_at(index, kill))
         assert settle(family, engine, container) == [], f"killed before step {index}"
         container.start()
         assert container.wait() == 3, f"killed before step {index}"
@@ -85,7 +86,7 @@ def test_init_killed_at_any_step_is_one_clear_error_and_leaves_nothing(engine: E
             os.kill(init, signal.SIGKILL)
 
         with pytest.raises(StartError, match="died while it was being set up"):
-            container.start(gate=_kill_at(index, kill))
+            start_gated(container, _kill_at(index, kill))
         assert settle(family, engine, container, recover=False) == [], f"killed before step {index}"
         assert (container.status, container.exit_code) == (EXITED, 125)
         container.start()
@@ -96,7 +97,7 @@ def test_init_killed_at_any_step_is_one_clear_error_and_leaves_nothing(engine: E
 def test_zygote_killed_at_any_step_disturbs_nobody(engine: Engine, family: Family) -> None:
     for index in range(_steps(engine)):
         container = _create(engine, "sh", "-c", "exit 3")
-        container.start(gate=_kill_at(index, lambda: os.kill(family.zygote(), signal.SIGKILL)))
+        start_gated(container, _kill_at(index, lambda: os.kill(family.zygote(), signal.SIGKILL))).close()
         assert container.wait() == 3, f"killed before step {index}"
         container.remove()
         assert settle(family, engine, container) == []
@@ -189,7 +190,7 @@ def _die_while_starting(engine: Engine, container: Container, index: int) -> Non
         os.kill(os.getpid(), signal.SIGKILL)
 
     def start(mine: Engine, _number: int) -> int:
-        mine.containers.get(container.id).start(gate=_kill_at(index, die))
+        start_gated(mine.containers.get(container.id), _kill_at(index, die))
         return 0
 
     assert in_processes(engine, 1, start) == [-signal.SIGKILL]
@@ -208,7 +209,7 @@ def test_giving_up_at_any_gate_leaves_nothing(engine: Engine, family: Family) ->
     for index in range(_steps(engine)):
         container = _create(engine, "true")
         with pytest.raises(StartError, match="given up"):
-            container.start(gate=lambda step, stop=index: step < stop)  # type: ignore[misc]
+            start_gated(container, lambda step, stop=index: step < stop)  # type: ignore[misc]
         assert settle(family, engine, container, recover=False) == [], f"given up at step {index}"
         assert container.status == CREATED
         container.remove()
@@ -516,15 +517,8 @@ def test_interrupt_while_starting_leaves_nothing(engine: Engine, family: Family)
         return True
 
     with pytest.raises(KeyboardInterrupt):
-        container.start(gate=interrupted)
+        start_gated(container, interrupted)
     assert settle(family, engine, container) == []
-
-
-def test_every_failure_says_one_line(engine: Engine) -> None:
-    container = _create(engine, "true")
-    with pytest.raises(EngineError) as caught:
-        container.start(gate=lambda _step: False)
-    assert str(caught.value) == "the container was given up half-made, as asked"
 
 
 def test_whoever_loses_the_race_for_a_run_directory_does_not_wait_for_the_container(

@@ -149,8 +149,8 @@ class Peeper:
         def gated(request: Any, lock_fd: int = -1) -> client.Session:
             return begin(request._replace(gated=True), lock_fd)
 
-        def noted(*args: Any) -> Any:
-            plans.append(plan_of(*args))
+        def noted(*args: Any, **more: Any) -> Any:
+            plans.append(plan_of(*args, **more))
             return plans[0]
 
         monkeypatch.setattr(engine.launcher.zygote, "begin", gated)

@@ -5,7 +5,6 @@ attached to them, so it is attached to the zygote, and the pair that is used is
 one of the next.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +57,8 @@ def _start(
     strace = Strace(output, family.zygote())
     for _again in range(2):  # the pair that waits now, and the one that is being made
         run(engine, "true")
-    gate: Callable[[int], bool] | None = (lambda _index: True) if is_gated else None
     container = engine.containers.create(ContainerOptions(BUSYBOX, ("true",), **options))
-    attachment = container.start(attach=True, trace=True, gate=gate)
+    attachment = container.step().finish() if is_gated else container.start(attach=True, trace=True)
     assert attachment is not None
     assert collect(attachment).code == 0
     return attachment.events, strace.stop()

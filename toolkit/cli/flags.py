@@ -97,6 +97,10 @@ class Parsed:
         """Return the value of the flag `name`, or None if the command has no such flag."""
         return self._flags.get(name)
 
+    def with_values(self, values: dict[str, Any]) -> "Parsed":
+        """Return the same command line with these flags set, or put beside those that it has."""
+        return Parsed({**self._flags, **values}, self.args, self.given)
+
 
 def parse_bool(text: str) -> bool:
     """Read a boolean as Go's strconv.ParseBool does."""

@@ -93,6 +93,8 @@ ENTRIES = (
     Entry("prune", ("image prune",), "Remove unused images"),
     Entry("prune", ("system prune",), "Remove unused data"),
     Entry("df", ("system df",), "Show disk usage"),
+    Entry("explain", ("explain run",), "Run a container and show every call to the kernel that made it"),
+    Entry("replay", ("replay",), "Show a recording of `explain run` or `step run`"),
     Entry("step", ("step run",), "Make and run a container one step at a time"),
     Entry("registry", ("registry serve",), "Serve a registry from a directory"),
     Entry("vm", ("vm run",), "Run a command in a virtual machine with this machine's files"),
@@ -101,6 +103,7 @@ ENTRIES = (
 
 GROUPS = {
     "container": "Manage containers",
+    "explain": "Show what the engine really did",
     "image": "Manage images",
     "registry": "Serve images to others",
     "step": "Walk through what the engine does",

@@ -161,6 +161,7 @@ RUN_FLAGS = (
     Flag("sig-proxy", "", BOOL, "Proxy received signals to the process", default=True),
 )
 
+RECORD = Flag("record", "", STRING, "Keep what was done in a file, for `container replay`")
 
 LATER = frozenset(
     (

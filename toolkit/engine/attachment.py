@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
+    from toolkit.runtime.steps import Step
     from toolkit.trace import Event
 
 DETACHED = -1
@@ -42,6 +43,8 @@ class Attachment:
         self.oom_killed = False
         self.events: list[Event] = []
         """What the runtime recorded while it started the process, where that was asked for."""
+        self.plan: tuple[Step, ...] = ()
+        """The steps that made the container, where this attachment is from its start on."""
 
     def fileno(self) -> int:
         """Return the descriptor to poll; when it is readable, call `read`."""

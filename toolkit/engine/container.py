@@ -12,12 +12,13 @@ from toolkit.core.errors import ConflictError, EngineError, StartError
 from toolkit.engine.events import attributes_of
 from toolkit.engine.options import TUPLES, ContainerOptions, ExecOptions
 from toolkit.engine.signals import signal_number
+from toolkit.engine.starting import Start
 from toolkit.engine.status import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, Status, read
 from toolkit.runtime import policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from toolkit.core.state import Row
     from toolkit.engine import logs
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from toolkit.engine.cgroups import Cgroups
     from toolkit.engine.engine import Engine
     from toolkit.engine.files.archive import Files
+    from toolkit.engine.stepping import Stepper
     from toolkit.runtime import client
     from toolkit.runtime.steps import Step
 
@@ -164,7 +166,6 @@ class Container:
         *,
         attach: bool = False,
         trace: bool = False,
-        gate: "Callable[[int], bool] | None" = None,
         console_size: tuple[int, int] | None = None,
     ) -> "Attachment | None":
         """Start it; one that runs is left alone.
@@ -172,7 +173,6 @@ class Container:
         Args:
             attach: return an attachment that misses nothing.
             trace: record every call; the events are in the attachment.
-            gate: asked before each step, with its index; False gives the container up.
             console_size: rows and columns of its terminal.
 
         Raises:
@@ -186,14 +186,37 @@ class Container:
             return self.attach() if attach else None
         if attach:
             self.note("attach")
-        session, events = self._begin_surely(attach=attach, trace=trace, gate=gate, console_size=console_size)
+        start = self._begin_surely(attach=attach, trace=trace, gated=False, console_size=console_size)
         if not attach:
-            session.close()
+            start.session.close()
             return None
-        attachment = self._attached(session)
+        return self.attached_since(start)
+
+    def step(self, *, console_size: tuple[int, int] | None = None) -> "Stepper":
+        """Begin to start it, and stop before the first step of its plan.
+
+        Args:
+            console_size: rows and columns of its terminal.
+
+        Raises:
+            ConflictError: it runs.
+            EngineError: anything else that stands in the way; nothing is left of the attempt.
+        """
+        from toolkit.engine.stepping import Stepper
+
+        status = self.read_status()
+        if status.is_up:
+            raise ConflictError(f"container {self.name} is {status.state}", hint="one that is made has no steps left")
+        self.note("attach")
+        return Stepper(self, self._begin_surely(attach=True, trace=True, gated=True, console_size=console_size))
+
+    def attached_since(self, start: "Start") -> "Attachment":
+        """Return the attachment to what has been started with `attach`: it has missed nothing."""
+        attachment = self._attached(start.session)
         attachment.on_exit = functools.partial(self._left, attachment)
         self._started_s = time.time()
-        attachment.events = events
+        attachment.events = start.events
+        attachment.plan = start.plan
         return attachment
 
     def start_again(self, lock_fd: int) -> None:
@@ -208,68 +231,64 @@ class Container:
             self, attach=False, trace=False, gated=False, console_size=None, lock_fd=lock_fd
         )
         try:
-            _await_start(session, None)
+            Start(session).advance()
         finally:
             session.close()
 
-    def _begin_surely(
-        self,
-        *,
-        attach: bool,
-        trace: bool,
-        gate: "Callable[[int], bool] | None",
-        console_size: tuple[int, int] | None,
-    ) -> "tuple[client.Session, list[Any]]":
+    def _begin_surely(self, *, attach: bool, trace: bool, gated: bool, console_size: tuple[int, int] | None) -> "Start":
         """As `_begin`; a zygote that was about to leave when it was asked is no reason to fail."""
         from toolkit.runtime import client
 
         pauses_s = iter(_RETRY_PAUSES_S)
         while True:
             try:
-                return self._begin(attach=attach, trace=trace, gate=gate, console_size=console_size)
+                return self._begin(attach=attach, trace=trace, gated=gated, console_size=console_size)
             except client.MonitorLostError as lost:
                 pause_s = next(pauses_s, None)
-                if lost.has_begun or pause_s is None:
+                if lost.has_begun:
+                    raise
+                if pause_s is None:
                     self._engine.recovery.recover(self.id)
                     raise
             self._engine.recovery.undo(self.id)
             time.sleep(pause_s)
 
-    def _begin(
-        self,
-        *,
-        attach: bool,
-        trace: bool,
-        gate: "Callable[[int], bool] | None",
-        console_size: tuple[int, int] | None,
-    ) -> "tuple[client.Session, list[Any]]":
-        """Have it started and wait until its program runs; return the connection and the events so far."""
-        from toolkit.runtime import client
-
-        session = self._engine.launcher.start(
-            self, attach=attach, trace=trace, gated=gate is not None, console_size=console_size
-        )
+    def _begin(self, *, attach: bool, trace: bool, gated: bool, console_size: tuple[int, int] | None) -> "Start":
+        """Have it started and wait until its program runs, or until it stops before the first step."""
+        session = self._engine.launcher.start(self, attach=attach, trace=trace, gated=gated, console_size=console_size)
+        start = Start(session)
         try:
-            return session, _await_start(session, gate)[0]
+            start.advance()
         except EngineError as exc:
-            session.close()
-            if not isinstance(exc, client.MonitorLostError):
-                self._ended(0)
+            self.start_failed(start, exc)
             raise
         except BaseException:  # interrupted: what has begun to run must not go on alone
-            self._undo_start(session)
+            self.undo_start(start)
             raise
+        return start
 
-    def _undo_start(self, session: "client.Session") -> None:
-        session.control(op="abort")
+    def start_failed(self, start: "Start", exc: EngineError) -> None:
+        """See to what a start that failed with `exc` may have left to us."""
+        from toolkit.runtime import client
+
+        start.session.close()
+        if not isinstance(exc, client.MonitorLostError):
+            self._ended(0)
+        elif exc.has_begun:
+            self._engine.recovery.recover(self.id)
+
+    def undo_start(self, start: "Start") -> None:
+        """Give up a start that is under way, and wait until nothing is left of it."""
+        start.abort()
         try:
-            _await_start(session, lambda _index: False)
+            while start.advance() is not None:
+                pass  # it was doing a step; the next stop is where it reads that it was given up
             self.kill()
             self.wait()
         except EngineError:
             pass  # it never ran
         finally:
-            session.close()
+            start.session.close()
 
     def attach(self, *, stdin: bool = True) -> "Attachment":
         """Connect to its stdio from now on.
@@ -492,6 +511,17 @@ class Container:
         session, pid = self._begin_exec(status.pid, options, exec_id, console_size)
         return Attachment(session, pid=pid)
 
+    def exec_half_made(self, pid: int, options: ExecOptions, *, joins_cgroups: bool) -> "Attachment":
+        """Run a command in the namespaces that its process `pid` has so far, with no more powers than an exec has.
+
+        Raises:
+            EngineError: as `exec`.
+        """
+        from toolkit.engine.attachment import Attachment
+
+        session, born = self._begin_exec(pid, options, ids.new_id(), None, joins_cgroups=joins_cgroups)
+        return Attachment(session, pid=born)
+
     def _note_exec(self, exec_id: str, options: ExecOptions) -> None:
         attributes = {**attributes_of(self._doc, self.name), "execID": exec_id}
         command = " ".join(options.command)
@@ -500,16 +530,25 @@ class Container:
         )
 
     def _begin_exec(
-        self, target: int, options: ExecOptions, exec_id: str, console_size: tuple[int, int] | None
+        self,
+        target: int,
+        options: ExecOptions,
+        exec_id: str,
+        console_size: tuple[int, int] | None,
+        *,
+        joins_cgroups: bool = True,
     ) -> "tuple[client.Session, int]":
         """Have it begun; a zygote that was about to leave when it was asked is no reason to fail, as of a start."""
         from toolkit.runtime import client
 
         pauses_s = iter(_RETRY_PAUSES_S)
         while True:
-            session = self._engine.launcher.exec(self, target, options, exec_id=exec_id, console_size=console_size)
+            session = self._engine.launcher.exec(
+                self, target, options, exec_id=exec_id, console_size=console_size, joins_cgroups=joins_cgroups
+            )
             try:
-                return session, _await_start(session, None)[1]
+                start = Start(session)
+                start.advance()
             except client.MonitorLostError as lost:
                 session.close()
                 pause_s = next(pauses_s, None)
@@ -518,6 +557,8 @@ class Container:
             except BaseException:
                 session.close()
                 raise
+            else:
+                return session, start.pid
             time.sleep(pause_s)
 
     def stats(self) -> Any:
@@ -545,29 +586,6 @@ class Container:
         from toolkit.engine import ending
 
         ending.refuse_restarting(self, status)
-
-
-def _await_start(session: "client.Session", gate: "Callable[[int], bool] | None") -> "tuple[list[Any], int]":
-    """Read until the process runs; return the events of the start and the host's pid of the process."""
-    from toolkit.runtime import client
-
-    events: list[Any] = []
-    has_begun = False
-    while (received := session.receive()) is not None:
-        has_begun = True
-        message = json.loads(received[1])
-        event = message["event"]
-        if event == "trace":
-            events += client.events_of(message)
-        elif event == "gate" and gate is not None:
-            session.control(op="go" if gate(message["step"]) else "abort")
-        elif event == "failed":
-            raise client.error_of(message)
-        elif event == "started":
-            return events, int(message["pid"])
-    lost = client.MonitorLostError("the container's monitor was killed while it started it", hint="try again")
-    lost.has_begun = has_begun
-    raise lost
 
 
 def options_of(stored: dict[str, Any]) -> ContainerOptions:

@@ -323,8 +323,18 @@ class Launcher:
         *,
         exec_id: str,
         console_size: tuple[int, int] | None,
+        joins_cgroups: bool = True,
     ) -> Session:
-        """Have a monitor run one more command in a running container."""
+        """Have a monitor run one more command in a running container, or in one that is being made.
+
+        Args:
+            container: where.
+            pid: one of its processes: whose namespaces are entered.
+            options: what to run.
+            exec_id: names it.
+            console_size: rows and columns of its terminal.
+            joins_cgroups: the container has cgroups of its own already.
+        """
         request = Request(
             id=container.id,
             tty=options.tty,
@@ -336,14 +346,21 @@ class Launcher:
         )
         session = self.zygote.begin(request)
         try:
-            session.carry_out(self._exec_plan(container, pid, options, console_size))
+            plan = self._exec_plan(container, pid, options, console_size, joins_cgroups=joins_cgroups)
+            session.carry_out(plan)
         except BaseException:
             session.close()
             raise
         return session
 
     def _exec_plan(
-        self, container: "Container", pid: int, options: "ExecOptions", console_size: tuple[int, int] | None
+        self,
+        container: "Container",
+        pid: int,
+        options: "ExecOptions",
+        console_size: tuple[int, int] | None,
+        *,
+        joins_cgroups: bool = True,
     ) -> "tuple[Step, ...]":
         start_time = procfs.start_time(pid)
         here = namespace.namespace_inodes()
@@ -355,7 +372,7 @@ class Launcher:
             pid,
             start_time,
             tuple(kind for kind in there if there[kind] != here.get(kind)),
-            container.cgroups.join_files(container.id, oci.resources(container.options), pid),
+            container.cgroups.join_files(container.id, oci.resources(container.options), pid) if joins_cgroups else (),
             oci.root_of(self._in_its_users(container.options)),
         )
         process = self._exec_process(container, options)

@@ -34,6 +34,8 @@ class Session:
         self._sock = sock
         self._reader = frames.FrameReader()
         self._unsent = bytearray()
+        self.plan: tuple[Step, ...] = ()
+        """What was given to be carried out."""
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for poll."""
@@ -84,6 +86,7 @@ class Session:
         """Have the monitor that `Zygote.begin` has got ready carry out its plan."""
         from toolkit.runtime import steps
 
+        self.plan = plan
         self.send(frames.PLAN, steps.encode(plan))
 
     def control(self, *, wait: bool = True, **message: object) -> bool:

@@ -13,8 +13,9 @@ from toolkit.core.errors import EngineError, InvalidError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.engine import Container
+    from toolkit.engine import Attachment, Container
     from toolkit.engine.options import ContainerOptions
+    from toolkit.trace.recorded import Recording
 
 _NETWORK_NOTE = (
     "Until networks of one's own are built, a container without --network has an isolated network in which there is "
@@ -57,10 +58,25 @@ def run(session: Session, parsed: Parsed) -> Outcome:
         interrupt=killer(container),
     )
     if parsed["explain"]:
-        from toolkit.cli.explain import show_events
-
-        show_events(session, attachment.events)
+        recording = _explained(session, parsed, exit_code, attachment)
+        return Outcome(exit_code, container if parsed.get("record") is None else recording)
     return Outcome(exit_code, container)
+
+
+def _explained(session: Session, parsed: Parsed, exit_code: int, attachment: "Attachment") -> "Recording":
+    """Print, or keep, what was recorded while the container was made."""
+    from toolkit.cli.explain import command_line, events_text, save
+    from toolkit.engine.stepping import tell
+    from toolkit.trace.recorded import RUN, Recording, begin
+
+    header = begin(RUN, command_line("explain run", parsed))
+    made = Recording(header, tell(attachment.plan), tuple(attachment.events), {}, exit_code)
+    path = parsed.get("record")
+    if path:
+        save(session, made, path)
+    else:
+        session.complain(events_text(made.events, made.steps))
+    return made
 
 
 def create(session: Session, parsed: Parsed) -> Outcome:
@@ -130,6 +146,7 @@ def _have_image(session: Session, parsed: Parsed, options: "ContainerOptions") -
 
 def _dry_run(session: Session, parsed: Parsed, options: "ContainerOptions") -> Outcome:
     from toolkit.cli.explain import show_plan
+    from toolkit.engine.stepping import tell
 
     _have_image(session, parsed, options)
     container = session.engine.containers.create(options)
@@ -137,7 +154,7 @@ def _dry_run(session: Session, parsed: Parsed, options: "ContainerOptions") -> O
         steps = container.plan()
     finally:
         container.remove()
-    show_plan(session, steps)
+    show_plan(session, tell(steps))
     return Outcome(value=steps)
 
 

@@ -182,7 +182,8 @@ def _exec_steps(
     if (score := process.get("oomScoreAdj")) is not None:
         yield steps.SetOomScore(score)
     flags = sum(namespace.KINDS[kind] for kind in target.namespaces if kind != "pid")
-    yield steps.EnterNamespaces(flags)
+    if flags:  # none where a half-made container has only its pid namespace so far
+        yield steps.EnterNamespaces(flags)
     if "user" in target.namespaces:
         yield steps.BecomeNamespaceRoot()
     yield steps.NewSession()
