@@ -5,14 +5,12 @@ import re
 import signal
 import subprocess
 import time
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from tests.cli.conftest import Shell
-from toolkit.cli.explain import show_events
-from toolkit.cli.session import Session
+from toolkit.cli.explain import events_text
+from toolkit.engine.stepping import tell
 from toolkit.runtime.steps import RESERVE_STEPS
 from toolkit.trace import Event
 
@@ -240,7 +238,6 @@ def test_attach_chooses_what_is_shown(shell: Shell) -> None:
 
 
 def test_a_start_is_timed_from_its_own_first_call_however_long_the_reserve_has_waited() -> None:
-    said: list[str] = []
     calls = [*RESERVE_STEPS[0].calls(), "setsid()", 'mkdir("/a", 0755)', 'mkdir("/b", 0755)']
     steps = [0, 0, 1, len(RESERVE_STEPS), len(RESERVE_STEPS)]
     starts_ns = [0, 10, 20, 60_000_000_000, 60_001_000_000]
@@ -248,5 +245,5 @@ def test_a_start_is_timed_from_its_own_first_call_however_long_the_reserve_has_w
         Event("x", call, 0, "", start, 1000, 1, "init", step)
         for call, step, start in zip(calls, steps, starts_ns, strict=True)
     ]
-    show_events(cast("Session", SimpleNamespace(complain=said.append)), events)
-    assert [line.split()[0] for line in said[0].splitlines()[1:-1]] == ["before"] * 3 + ["0.000", "1.000"]
+    said = events_text(events, tell(RESERVE_STEPS))
+    assert [line.split()[0] for line in said.splitlines()[1:-1]] == ["before"] * 3 + ["0.000", "1.000"]

@@ -64,6 +64,8 @@ class Session:
         self.owns_process = owns_process
         self.show_progress: ShowProgress | None = None
         """How a front end shows the progress of a transfer, if it has a way of its own."""
+        self.shows_values = False
+        """What a command is worth is shown in a form of its own, so it need not print that, or ask what comes next."""
         self.root: str | None = None
         self.run_dir: str | None = None
         self.config_file = ""

@@ -66,6 +66,7 @@ class CellSession(Session):
         # The text of a cell may be fed to a container's terminal, as a
         # terminal's own input may: this is what -t asks about.
         self.stdin_is_tty = cell is not None
+        self.shows_values = True
         self._held_complaint = ""
         self._written: list[str] = []
         self._written_bytes = 0

@@ -210,12 +210,31 @@ class Table(_Shown, list[Any]):
         return "\n".join("   ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
+def _wrap_made(value: Any) -> Any:
+    """Return the notebook's form of a container that is being made, or of a recording; None of anything else."""
+    from toolkit.cli.commands.step import Unasked
+    from toolkit.notebook.stepping import Stepper
+    from toolkit.trace.recorded import STEP, Recording
+
+    if isinstance(value, Unasked):
+        stepper = Stepper(value.stepper, value.command)
+        stepper.record_path = value.record
+        return stepper
+    if isinstance(value, Recording) and value.header.kind == STEP:
+        from toolkit.trace.replay import Replay
+
+        return Stepper(Replay(value), value.header.command)
+    return None
+
+
 def wrap(value: Any, engine: "Engine") -> Any:
     """Return the notebook's form of what a command of `engine` is worth."""
     from toolkit.engine.container import Container as EngineContainer
 
     if isinstance(value, EngineContainer):
         return Container(value, engine)
+    if (made := _wrap_made(value)) is not None:
+        return made
     if isinstance(value, dict):
         facts = Facts(value)
         facts.mark_shown()

@@ -15,6 +15,8 @@ def replay(session: Session, parsed: Parsed) -> Outcome:
     from toolkit.trace.recorded import STEP, load
 
     recording = load(parsed.args[0])
+    if session.shows_values:
+        return Outcome(value=recording)
     session.print(recording.header.label())
     session.print(recording.header.command)
     if recording.header.kind == STEP:

@@ -74,7 +74,7 @@ def _explained(session: Session, parsed: Parsed, exit_code: int, attachment: "At
     path = parsed.get("record")
     if path:
         save(session, made, path)
-    else:
+    elif not session.shows_values or parsed.get("record") is None:
         session.complain(events_text(made.events, made.steps))
     return made
 

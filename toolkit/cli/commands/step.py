@@ -1,5 +1,7 @@
 """`container step run`: the half-made container waits before each step, to be looked at from outside."""
 
+from typing import NamedTuple
+
 from toolkit.cli.command import Command
 from toolkit.cli.commands.run import create_container
 from toolkit.cli.explain import check_path, command_line, describe, save
@@ -21,7 +23,9 @@ def step_run(session: Session, parsed: Parsed) -> Outcome:
     check_path(parsed["record"])
     stepper = begin(session, parsed)
     path, command = parsed["record"], command_line("step run", parsed)
-    stepper.watches = bool(path)
+    stepper.watches = bool(path) or session.shows_values
+    if session.shows_values:
+        return Outcome(value=Unasked(stepper, command, path))
     with stepper:
         if not _Walk(session, stepper).go():
             stepper.abort()
@@ -61,6 +65,16 @@ def begin(session: Session, parsed: Parsed) -> "Stepper":
     except BaseException:
         container.remove(force=True)
         raise
+
+
+class Unasked(NamedTuple):
+    """What `step run` is worth where nobody can be asked: the stepper at its first step."""
+
+    stepper: "Stepper"
+    command: str
+    """As a recording keeps it."""
+    record: str
+    """Where to keep what was done; empty: nowhere."""
 
 
 class _Walk:

@@ -1,0 +1,223 @@
+"""A container that is made step by step, in a notebook: `s = %container step run lab sh -c "echo hello"`.
+
+    s                           # the picture: the steps, and what the half-made container is now
+    s.next()                    # does the step that comes next
+    s.run_until("pivot_root")
+    s.inside("ls /")
+    s.mounts()                  # the kernel's own list, with what the last step changed marked
+
+A recording, `%container replay FILE`, has the same methods as far as what was
+kept can answer.
+"""
+
+from typing import Any
+
+from toolkit.notebook.html import AMBER, FAINT, GREEN, INK, MONO, chip, table
+from toolkit.trace.listing import CHANGED, Listing
+from toolkit.trace.recorded import Recording
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from toolkit.engine.stepping import Ran
+    from toolkit.engine.stepping import Stepper as EngineStepper
+    from toolkit.trace import Event
+    from toolkit.trace.look import Look
+    from toolkit.trace.replay import Replay
+    from toolkit.trace.step import StepFacts
+    from toolkit.trace.walk import Done
+
+
+class Rows(Listing[Any]):
+    """A listing that a notebook shows as a table."""
+
+    @classmethod
+    def of(cls, listing: "Listing[Any]") -> "Rows":
+        """Return the same rows."""
+        return cls(listing.shape, tuple(listing), listing.cells, listing.marks)
+
+    def _repr_html_(self) -> str:
+        if not len(self):
+            return f'<span style="color:{FAINT}">{self.shape.empty}</span>'
+        columns = ("", *self.shape.columns)
+        rows = [
+            {"": {CHANGED: "changed"}.get(self.marks.get(place, ""), self.marks.get(place, "")), **row}
+            for place, row in enumerate(self.rows)
+        ]
+        return table(columns, rows, frozenset(self.shape.columns))
+
+
+class Stepper:
+    """A half-made container, or a recording of one; `.raw` is the engine's own object."""
+
+    def __init__(self, raw: "EngineStepper | Replay", command: str) -> None:
+        """Show `raw`, which was asked for with `command`."""
+        self.raw = raw
+        self.command = command
+        self.record_path = ""
+        """Where what was done is written when it ends; empty: nowhere."""
+        self.on_change: list[Callable[[], None]] = []
+        """Called after each deed: pictures of it are drawn anew."""
+
+    # Going on
+
+    def next(self) -> "Done":
+        """Do the step that comes next; say what it called and what it changed."""
+        done: Done = self._deed(self.raw.next)
+        return done
+
+    def run_until(self, where: "str | int") -> "Done":
+        """Go on until a step comes next: its name, a call that it makes ("pivot_root"), or its number."""
+        done: Done = self._deed(lambda: self.raw.run_until(where))
+        return done
+
+    def finish(self) -> "Self":
+        """Do all that is left, so that the program runs; `wait` waits for its end, `output` is what it wrote."""
+        self._deed(self.raw.finish)
+        return self
+
+    def abort(self) -> None:
+        """Give it up: what was made goes."""
+        self._deed(self.raw.abort)
+
+    def _deed(self, do: "Callable[[], Any]") -> Any:
+        try:
+            return do()
+        finally:
+            if self.record_path and not self.is_half_made:
+                self.save(self.record_path)
+            for draw in tuple(self.on_change):
+                draw()
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self.is_half_made:
+            self.abort()
+
+    # Where it stands
+
+    @property
+    def steps(self) -> "tuple[StepFacts, ...]":
+        """All steps of the plan, in words."""
+        return self.raw.steps
+
+    @property
+    def plan(self) -> Any:
+        """The steps themselves, as the engine carries them out; of a recording in words."""
+        return getattr(self.raw, "plan", self.raw.steps)
+
+    @property
+    def index(self) -> int:
+        """Of the step that comes next: `s.steps[s.index]`."""
+        return self.raw.index
+
+    @property
+    def state(self) -> str:
+        """What has become of it: "half-made", "running", "exited", "gone"."""
+        return self.raw.state
+
+    @property
+    def is_half_made(self) -> bool:
+        """Tell whether there are steps left."""
+        return self.raw.is_half_made
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether it is a container, and not a recording."""
+        return self.raw.is_live
+
+    @property
+    def pid(self) -> int:
+        """The host's number for the container's first process; 0 while there is none."""
+        return self.raw.pid
+
+    @property
+    def events(self) -> "list[Event]":
+        """Every call to the kernel so far, with its cost."""
+        return self.raw.events
+
+    def events_of(self, number: int) -> "list[Event]":
+        """Return the calls of one step, by its number as it is shown."""
+        return self.raw.events_of(number - 1)
+
+    # Looking
+
+    def look(self) -> "Look":
+        """Return all that can be seen now, as values."""
+        return self.raw.look()
+
+    def calls(self) -> Rows:
+        """Return the calls so far; those of the last step are marked."""
+        return Rows.of(self.raw.calls())
+
+    def mounts(self) -> Rows:
+        """Return the mounts that the half-made container sees; what the last step changed is marked."""
+        return Rows.of(self.raw.mounts())
+
+    def namespaces(self) -> Rows:
+        """Return the namespaces that it is in, its own or the host's."""
+        return Rows.of(self.raw.namespaces())
+
+    def capabilities(self) -> Rows:
+        """Return what it may do."""
+        return Rows.of(self.raw.capabilities())
+
+    def cgroups(self) -> Rows:
+        """Return its place in each cgroup tree."""
+        return Rows.of(self.raw.cgroups())
+
+    def processes(self) -> Rows:
+        """Return its processes."""
+        return Rows.of(self.raw.processes())
+
+    # Acting
+
+    def inside(self, *command: str, user: str = "") -> "Ran":
+        """Run a command where the half-made container is now: `s.inside("ps")`, `s.inside("sh", "-c", "a; b")`."""
+        words: dict[str, Any] = {"user": user} if user else {}
+        ran: Ran = self.raw.inside(*command, **words)  # type: ignore[assignment]  # a recording raises
+        return ran
+
+    @property
+    def output(self) -> str:
+        """What the program has written so far; of a recording nothing: it keeps none."""
+        return getattr(self.raw, "output", "")
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the program ended; None while that is not known."""
+        return self.raw.exit_code
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """Wait until the program ends; return its exit code, None where the time was up before."""
+        if not self.is_live:
+            return self.raw.exit_code
+        return self._deed(lambda: self.raw.wait(timeout_s))  # type: ignore[union-attr,no-any-return]
+
+    # Keeping
+
+    @property
+    def recording(self) -> Recording:
+        """What was done so far, as a recording."""
+        if isinstance(found := getattr(self.raw, "recording", None), Recording):
+            return found
+        made: Recording = self.raw.recording(self.command)  # type: ignore[operator]  # a live one
+        return made
+
+    def save(self, path: str) -> None:
+        """Write what was done so far to a file, for `%container replay`."""
+        self.recording.save(path)
+
+    def __repr__(self) -> str:
+        return repr(self.raw)
+
+    def _repr_html_(self) -> str:
+        label = chip("live", GREEN) if self.is_live else chip(self.recording.header.label(), AMBER)
+        return (
+            f'<div style="color:{INK}">{label}&ensp;<span style="font-family:{MONO}">'
+            f"step {self.index + 1} of {len(self.steps)}</span></div>"
+        )
