@@ -50,10 +50,8 @@ def test_life_on_v2(ours: Runtime, bundle: Bundle) -> None:
         assert ours("resume", ident).code == 0
         assert ours("exec", ident, "cat", "/proc/self/cgroup").out == "0::/\n"
         assert ours("update", "--memory", "67108864", "--pids-limit", "9", ident).code == 0
-        assert ours("exec", ident, "cat", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/pids.max").out.split() == [
-            "67108864",
-            "9",
-        ]
+        done = ours("exec", ident, "cat", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/pids.max")
+        assert done.out.split() == ["67108864", "9"], done.err
         stats = json.loads(ours("events", "--stats", ident).out)["data"]
         assert stats["memory"]["usage"]["limit"] == 67108864
         assert stats["pids"]["limit"] == 9
