@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.bundles import Bundle, Runtime
 from tests.support.patience import wait_until
+from toolkit.linux.cgroup import detect
 
 pytestmark = pytest.mark.needs("root", "busybox")
 
@@ -99,6 +100,35 @@ def test_exec_is_in_the_containers_groups(box: tuple[Runtime, str]) -> None:
     pids = json.loads(runtime("ps", "--format", "json", ident).out)
     assert len(pids) == 2
     assert {Path(f"/proc/{each}/cgroup").read_text() for each in pids} == {groups}
+
+
+@pytest.mark.needs("cgroup1:pids", "cgroup1:memory")
+def test_exec_in_a_group_below_the_containers(runtime: Runtime, bundle: Bundle) -> None:
+    hierarchy = detect()
+    bundle.process["args"] = ["sleep", "60"]
+    with runtime.running(bundle) as ident:
+        mounts = dict.fromkeys((*hierarchy.v1.values(), hierarchy.v2))
+        groups = [f"{mount}{bundle.linux['cgroupsPath']}/lower" for mount in mounts if mount]
+        try:
+            for group in groups:
+                os.mkdir(group)
+                for name in ("cpuset.cpus", "cpuset.mems"):  # who has none of either lets no process in
+                    if os.path.exists(f"{group}/{name}"):
+                        Path(group, name).write_text(Path(group).parent.joinpath(name).read_text())
+            plain = runtime("exec", "--cgroup", "lower", ident, "cat", "/proc/self/cgroup")
+            assert [line.split(":")[2] for line in plain.out.splitlines() if "pids" in line] == ["/lower"], plain.err
+            one = runtime(
+                "exec", "--cgroup", "pids:lower", ident, "grep", "-e", ":pids:", "-e", ":memory:", "/proc/self/cgroup"
+            )
+            found = {line.split(":")[1]: line.split(":")[2] for line in one.out.splitlines()}
+            assert found == {"pids": "/lower", "memory": "/"}, one.err
+            for wrong in ("nowhere", "pids:nowhere", "nonesuch:lower"):
+                failed = runtime("exec", "--cgroup", wrong, ident, "true")
+                assert (failed.code != 0, failed.out) == (True, "")
+            assert runtime("exec", "--cgroup", "a", "--cgroup", "b", ident, "true").code != 0
+        finally:
+            for group in groups:
+                os.rmdir(group)
 
 
 def test_exec_in_a_created_container(runtime: Runtime, bundle: Bundle) -> None:

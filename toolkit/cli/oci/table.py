@@ -105,6 +105,7 @@ OPERATIONS = {
             Flag("no-new-privs", "", BOOL, "No program may gain privileges"),
             Flag("apparmor", "", STRING, "AppArmor profile"),
             Flag("process-label", "", STRING, "SELinux label"),
+            Flag("cgroup", "", LIST, "[CONTROLLER,...:]PATH of a group below the container's"),
             Flag("ignore-paused", "", BOOL, "Exec in a paused container: it runs on resume"),
         ),
         (1, None),

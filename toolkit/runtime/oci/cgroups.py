@@ -7,11 +7,13 @@ is refused.
 
 import os
 
-from toolkit.core.errors import UnsupportedError
+from toolkit.core.errors import InvalidError, NotFoundError, UnsupportedError
 from toolkit.linux.cgroup import files, layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from toolkit.linux.cgroup.hierarchy import Hierarchy
     from toolkit.linux.cgroup.resources import Device, Resources
     from toolkit.runtime.oci.store import Record
@@ -66,6 +68,47 @@ def below(hierarchy: "Hierarchy", base: dict[str, str]) -> "Hierarchy":
 def of_record(record: "Record", hierarchy: "Hierarchy") -> "Hierarchy":
     """Return the cgroups that a container's group is named in."""
     return below(hierarchy, record.cgroup_base) if record.cgroup_is_relative else hierarchy
+
+
+def subgroups(wanted: "Sequence[str]") -> dict[str, str]:
+    """Return the paths of `exec --cgroup`, by controller; "" stands for all.
+
+    Raises:
+        InvalidError: it is not of the form [CONTROLLER[,CONTROLLER...]:]PATH, or names a controller twice.
+    """
+    found: dict[str, str] = {}
+    for text in wanted:
+        controllers, sign, path = text.rpartition(":")
+        if not sign and len(wanted) > 1:
+            raise InvalidError(f"--cgroup: {text} (missing <controller>: prefix)", hint="or give one path for all")
+        for controller in controllers.split(","):
+            if controller in found:
+                raise InvalidError(f"--cgroup: controller {controller} is named twice", hint="name each once")
+            found[controller] = os.path.normpath(f"/{path}")
+    return found
+
+
+def join_files(hierarchy: "Hierarchy", name: str, wanted: dict[str, str]) -> tuple[str, ...]:
+    """Return the files to write "0" to, to move the calling process into groups below the group `name`.
+
+    Raises:
+        NotFoundError: there is no such group, or no such controller.
+    """
+    mounts = {hierarchy.v2: [""]} if hierarchy.v2 else {}
+    for controller, mount in hierarchy.v1.items():
+        mounts.setdefault(mount, []).append(controller)
+    for controller in wanted:
+        if controller and controller not in hierarchy.v1:
+            raise NotFoundError(f"--cgroup: no hierarchy with the controller {controller}", hint="leave its name out")
+    found: list[str] = []
+    for usual in hierarchy.join_files(name):
+        mount = usual.removesuffix(usual[usual.rindex(f"{name}/") :])
+        below = next((wanted[each] for each in (*mounts[mount], "") if each in wanted), "/").rstrip("/")
+        group, _, file = usual.rpartition("/")
+        if not os.path.isdir(group + below):
+            raise NotFoundError(f"--cgroup: there is no group {group}{below}", hint="make it first, from inside")
+        found.append(f"{group}{below}/{file}")
+    return tuple(found)
 
 
 def resources_of(config: "Config") -> "Resources":

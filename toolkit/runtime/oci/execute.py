@@ -106,7 +106,7 @@ def execute(
     answers = _Answers(record, console, document)
     steps = plan.exec_plan(
         document["process"],
-        _target(record),
+        _target(record, cgroups.subgroups(wishes.subgroups)),
         seccomp=bundle.compiled(document, f"{store.root}/{FILTERS}", log.debug),
         creation=plan.Creation("", kept_fds=kept_fds, has_keyring=wishes.has_keyring),
     )
@@ -115,18 +115,24 @@ def execute(
     return lifecycle.Created(record._replace(pid=made.pid), made.pidfd, console.master)
 
 
-def _target(record: "Record") -> plan.ExecTarget:
+def _target(record: "Record", subgroups: dict[str, str]) -> plan.ExecTarget:
     here = namespace.namespace_inodes()
     try:
         there = namespace.namespace_inodes(record.pid)
     except OSError as exc:
         raise ConflictError("cannot exec in a stopped container", hint="it has just ended") from exc
     hierarchy = cgroups.of_record(record, cgroup.detect())
+    if not record.cgroup:
+        join_files: tuple[str, ...] = ()
+    elif subgroups:
+        join_files = cgroups.join_files(hierarchy, record.cgroup, subgroups)
+    else:
+        join_files = hierarchy.beside(record.cgroup, hierarchy.join_files(record.cgroup), record.pid)
     return plan.ExecTarget(
         record.pid,
         record.start_time,
         tuple(kind for kind in there if there[kind] != here.get(kind)),
-        hierarchy.beside(record.cgroup, hierarchy.join_files(record.cgroup), record.pid) if record.cgroup else (),
+        join_files,
     )
 
 

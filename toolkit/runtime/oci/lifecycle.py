@@ -52,6 +52,8 @@ class Wishes(NamedTuple):
     has_keyring: bool = True
     is_foreground: bool = False
     """The command stays, and looks after a terminal itself."""
+    subgroups: "tuple[str, ...]" = ()
+    """Of an exec: groups below the container's, as `cgroups.subgroups` reads them."""
 
 
 class Created(NamedTuple):
