@@ -20,6 +20,8 @@ from toolkit.storage import overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from toolkit.engine.container import Container
     from toolkit.engine.engine import Engine
     from toolkit.engine.options import ContainerOptions
@@ -44,6 +46,9 @@ class Launcher:
         self._engine = engine
         self.zygote = Zygote(engine.paths.run, lambda: engine.cgroups.home())  # noqa: PLW0108 - it looks for them
         self._identities: dict[tuple[object, ...], users.Identity] = {}
+        self.alter: Callable[[tuple[Step, ...]], tuple[Step, ...]] | None = None
+        """Makes another plan of each plan before it is carried out: a lesson leaves a defence out, and looks what
+        happens.  None: plans are as they are made."""
 
     def plan(self, container: "Container", *, gated: bool = False) -> "tuple[Step, ...]":
         """Return the steps of a start, without doing any of them; with `gated`, of one that stops between them."""
@@ -296,6 +301,8 @@ class Launcher:
         )
         if options.init:
             plan = planner.with_init(plan)
+        if self.alter is not None:
+            plan = self.alter(plan)
         return planner.without_reserve(plan) if gated else plan
 
     def _write_files(self, container: "Container", config: Config) -> None:

@@ -18,10 +18,11 @@ from toolkit.notebook.values import Container
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.engine.container import Container as EngineContainer
+    from toolkit.notebook.widgets.arena import ArenaWidget
     from toolkit.notebook.widgets.gauges import GaugesWidget
     from toolkit.notebook.widgets.namespaces import NamespaceWidget
 
-__all__ = ["gauges", "namespace_map"]
+__all__ = ["arena", "gauges", "namespace_map"]
 
 
 def namespace_map(*things: "Container | EngineContainer | str | int") -> "NamespaceWidget":
@@ -58,3 +59,22 @@ def gauges(container: "Container | EngineContainer | str") -> "GaugesWidget":
     from toolkit.notebook.widgets.gauges import GaugesWidget
 
     return GaugesWidget(find(container))
+
+
+def arena(*names: str) -> "ArenaWidget":
+    """Show attacks that are really made, in containers that are thrown away, with their defences as switches.
+
+        a = arena()
+        a.names
+        bomb = a.run("fork bomb", {"pids limit": False})
+        bomb.succeeded, bomb.evidence, bomb.output
+
+    Args:
+        names: the attacks to show; none: all.
+
+    Raises:
+        NotFoundError: there is no attack of that name.
+    """
+    from toolkit.notebook.widgets.arena import widget
+
+    return widget(names)
