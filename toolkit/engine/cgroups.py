@@ -90,6 +90,14 @@ class Cgroups:
         """Return the directories that are the container's."""
         return tuple(self._hierarchy.directories(self.name(ident), resources))
 
+    def directory(self, ident: str, controller: str) -> str:
+        """Return the container's directory in which a controller's files are, for whoever wants to look at them.
+
+        Raises:
+            UnsupportedError: this host lacks the controller.
+        """
+        return self._hierarchy.path(self.name(ident), controller)
+
     def join_files(self, ident: str, resources: "Resources", pid: int) -> tuple[str, ...]:
         """Return where a process writes "0" to get into the container's groups, beside its process `pid`."""
         usual = placement.join_files(self._hierarchy, self.directories(ident, resources))

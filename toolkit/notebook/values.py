@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from toolkit.core.ids import short_id
@@ -101,6 +102,14 @@ class Container:
     def stats(self) -> Any:
         """Return what it uses at this moment: memory, CPU, processes, as its cgroup counts them."""
         return self.raw.stats()
+
+    def cgroup(self, controller: str) -> Path:
+        """Return the directory in which the kernel keeps a kind of limit for it: "memory", "cpu", "pids".
+
+        Raises:
+            UnsupportedError: this machine has no such limits.
+        """
+        return Path(self.raw.cgroups.directory(self.id, controller))
 
     def exec(self, *command: str, user: str = "", env: Mapping[str, str] | None = None) -> Finished:
         """Run one more command in it and wait: `c.exec("ls -l /")` or `c.exec("sh", "-c", "a; b")`.
