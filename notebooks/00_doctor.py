@@ -96,12 +96,13 @@ for feature in features:
 # internet. The one called `lab` does not: it is made on the spot from the programs of *this* machine.
 #
 # *Expect:* the very first time, two or three seconds of work. Later, no noticeable wait. If this machine does not
-# allow containers, the next cell says why, and the cells after it are skipped.
+# allow containers, the next cell says why, and the cells after it show what they have shown on another machine, marked
+# as a recording.
 
 # %%
 from toolkit.notebook import lesson
 
-lesson.needs_containers()
+lesson.needs_containers(recording="00_doctor")
 
 # %% [markdown]
 # Now one for you to see: start a container from the image `lab`, run `echo` in it, and remove it (`--rm`) when it is

@@ -21,14 +21,14 @@
 #
 # We start a container, find it from the outside, look at it from the inside, and end it as one ends any process.
 #
-# *Expect of the first cell:* the word `ready`. (If this machine does not allow containers, the reason, and the rest
-# can be read but not run.)
+# *Expect of the first cell:* the word `ready`. Without the right to make containers, the reason, and recorded results
+# in place of live ones.
 
 # %%
 # %load_ext toolkit
 from toolkit.notebook import lesson
 
-lesson.needs_containers("sleeper")
+lesson.needs_containers("sleeper", recording="01_just_a_process")
 
 # %% [markdown]
 # ## Start one that stays

@@ -231,14 +231,19 @@ assert in_there == []
 #
 # Start one, and compare its numbers with ours.
 #
-# *Expect:* a map. Each kind of namespace is a room, and each process stands in the rooms that it is in. The container's
-# `sleep` has rooms of its own for what we have made by hand, and for three more kinds.
+# *Expect:* a map: a row for each process, a column for each kind of namespace. The same number in a column is the same
+# namespace. The container's `sleep` has numbers of its own in the three kinds that we have made by hand, and in some
+# more.
 
 # %%
 # guest = %container run -d --name guest --hostname elsewhere lab sleep 1000
 
+from toolkit.notebook.pictures import namespace_map
+
 for kind in ("uts", "pid", "ipc"):
     assert inode(guest.pid, kind) != inode("self", kind)
+
+namespace_map(guest)
 
 # %% [markdown]
 # ## One foot in the door

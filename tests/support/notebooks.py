@@ -29,12 +29,21 @@ def render(source: str) -> str:
     notebook = jupytext.read(source)
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{index:02d}"
+        if cell.source.startswith("%%"):
+            cell["source"] = _uncommented(cell.source)
         if cell.cell_type == "code":
             cell["outputs"], cell["execution_count"] = [], None
     notebook.metadata = nbformat.from_dict({"kernelspec": notebook.metadata["kernelspec"]})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     nbformat.validate(notebook)
     return f"{nbformat.writes(notebook)}\n"
+
+
+def _uncommented(source: str) -> str:
+    """Return a cell of another language, all of whose lines are comments in the source; jupytext guesses at them."""
+    return "\n".join(
+        line.removeprefix("#").removeprefix(" ") if line[:1] == "#" else line for line in source.split("\n")
+    )
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 VIRTUAL_MACHINE = "a virtual machine"
 _THIS = "toolkit.notebook.lesson"
-_ASKS = re.compile(r"\blesson\.needs(_containers)?\(|\bneeds_containers\(")
+_ASKS = re.compile(r"\bneeds(_containers)?\(")
 
 
 class Ready(NamedTuple):
@@ -96,6 +96,11 @@ class _Course:
 _course = _Course()
 
 
+def asks(source: str) -> bool:
+    """Tell whether a cell of this text asks what the machine has: it is run in any case."""
+    return _ASKS.search(source) is not None
+
+
 def needs_containers(*names: str, recording: str = "") -> Ready:
     """Run a first container; where that fails, say why, and show recordings from here on, or skip.
 
@@ -104,25 +109,21 @@ def needs_containers(*names: str, recording: str = "") -> Ready:
         recording: the name of what this lesson has shown elsewhere.
     """
     ready = _try_container(names)
-    _course.recording = None
-    if not ready and recording:
-        try:
-            _course.recording = recorded_cells.load(recording)
-        except EngineError as exc:
-            ready = ready._replace(reason=f"{ready.reason}\n{exc}")
+    _course.recording, complaint = _find_recording(recording)
+    if complaint and not ready:
+        ready = ready._replace(reason=f"{ready.reason} ({complaint})")
     _course.without_containers = ready.reason
     ready = ready._replace(recording=_course.recording)
     _go_on(ready)
     return ready
 
 
-def needs(*features: str, recording: str = "") -> Ready:
+def needs(*features: str) -> Ready:
     """See whether this machine has what the cells after this one need; where it lacks some, they are not run.
 
     Args:
         features: as the doctor calls them, group and name: "limits on memory"; or VIRTUAL_MACHINE.  None: nothing
             but containers.
-        recording: the name of what this lesson has shown elsewhere.
 
     Raises:
         ValueError: the doctor knows no such feature.
@@ -132,16 +133,19 @@ def needs(*features: str, recording: str = "") -> Ready:
         ready = Ready(_course.without_containers, recording=_course.recording)
     else:
         reason = next(filter(None, map(_lack, features)), "")
-        ready = Ready(reason, what=what, recording=_find_recording(recording) if reason else None)
+        ready = Ready(reason, what=what, recording=_course.recording)
     _go_on(ready)
     return ready
 
 
-def _find_recording(name: str) -> "recorded_cells.Recording | None":
+def _find_recording(name: str) -> "tuple[recorded_cells.Recording | None, str]":
+    """Return a lesson's recording, or what is wrong with it; neither where it has none."""
+    if not name:
+        return None, ""
     try:
-        return recorded_cells.load(name) if name else None
-    except EngineError:  # to skip is what is left
-        return None
+        return recorded_cells.load(name), ""
+    except EngineError as exc:
+        return None, str(exc)
 
 
 def _lack(feature: str) -> str:
@@ -219,7 +223,7 @@ def _stand_in(ready: Ready) -> "Callable[[list[str]], list[str]]":
 
     def replace(lines: list[str]) -> list[str]:
         source = "".join(lines)
-        if _ASKS.search(source):
+        if asks(source):
             return lines
         if recording is None:
             return [_call(f"say_skipped({ready.reason!r})")]

@@ -32,7 +32,7 @@ class Request(NamedTuple):
             return not self.flags["detach"]
         if self.name == "start":
             return bool(self.flags["attach"] or self.flags["interactive"])
-        return self.name == "attach"
+        return self.name in ("attach", "vm run")
 
     @property
     def is_table(self) -> bool:
