@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.child import in_child
 from tests.support.features import hierarchies, missing
+from tests.support.nested import REPOSITORY
 from toolkit.linux.capability import NAMES
 from toolkit.linux.probe import Feature, find_features
 
@@ -213,3 +215,19 @@ def test_without_root_the_cure_is_to_become_root(open_directory: str) -> None:
     found = {fields[1]: Feature(*fields) for fields in json.loads(done.stdout)}
     assert found["net"].lack == "EPERM (Operation not permitted)"
     assert found["net"].cure == "become root: begin with sudo"
+
+
+@pytest.mark.needs("root")
+def test_all_is_probed_where_nobody_may_make_a_namespace(tmp_path: Path) -> None:
+    program = (
+        "import json\n"
+        "from toolkit.linux.probe import find_features\n"
+        "print(json.dumps([[each.group, each.name, each.lack] for each in find_features(everything=True)]))\n"
+    )
+    command = [sys.executable, "-m", "tests.support.unprivileged", str(tmp_path), sys.executable, "-c", program]
+    environment = {**os.environ, "PYTHONPATH": REPOSITORY}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    lacks = {(group, name): lack for group, name, lack in json.loads(done.stdout)}
+    assert "EPERM" in lacks["own view of", "user, as anybody"]
+    assert "EPERM" in lacks["files from", "other owners"]
+    assert lacks["defences", "no new powers"] == ""

@@ -3,15 +3,29 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from tests.support.cells import Cells
+from tests.support.nested import REPOSITORY
 from tests.support.notebooks import sources, target
-from tests.support.session import EngineRoot
-from toolkit.notebook import lesson, session
+from tests.support.recordings import recordable
+from toolkit.linux.probe import Feature
+from toolkit.notebook import lesson, recorded_cells, session
+from toolkit.notebook.recorded_cells import Recording, key
+from toolkit.vm import parts
+
+
+@pytest.fixture(autouse=True)
+def _all_cells_run_again(shell: InteractiveShell) -> Iterator[None]:
+    """Leave nothing of a lesson's course in the session's one shell."""
+    yield
+    lesson._stop_skipping(shell)
+
 
 NEEDS = "from toolkit.notebook import lesson\nlesson.needs_containers()"
 
@@ -55,25 +69,91 @@ def test_engine_that_cannot_be_opened_is_a_reason(monkeypatch: pytest.MonkeyPatc
     assert "/proc/no" in ready.reason
 
 
-@pytest.mark.needs("root", "overlay")
-@pytest.mark.parametrize("source", sources(), ids=os.path.basename)
-def test_lesson_reaches_its_end_where_containers_are_not_allowed(
-    source: str, tmp_path: Path, engine_root: EngineRoot
+OUTPUT = {"text/plain": "as it was", "text/html": "<b>as it was</b>"}
+RECORDING = Recording("2026-11-28", "6.1", "x86_64, cgroup v2", {key("x = live()"): [OUTPUT]})
+
+
+@pytest.fixture
+def without_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lesson, "_try_container", lambda _names: lesson.Ready("not root"))
+    monkeypatch.setattr(recorded_cells, "load", lambda _name: RECORDING)
+
+
+@pytest.mark.usefixtures("without_containers")
+def test_recorded_cell_is_shown_and_labelled(cells: Cells) -> None:
+    shown = cells.run("from toolkit.notebook import lesson\nlesson.needs_containers(recording='any')")
+    assert "The cells below show a recording" in repr(shown.value)
+    shown = cells.run("x = live()  ")
+    assert shown.error is None
+    assert shown.bundles[0]["text/plain"] == "recording, made on 2026-11-28 under Linux 6.1 (x86_64, cgroup v2)"
+    assert shown.bundles[1:] == [OUTPUT]
+
+
+@pytest.mark.usefixtures("without_containers")
+def test_cell_of_ones_own_is_run_beside_a_recording(cells: Cells) -> None:
+    cells.run("from toolkit.notebook import lesson\nlesson.needs_containers(recording='any')")
+    shown = cells.run("print(40 + 2)")
+    assert shown.stdout == "42\n"
+    assert "not part of the recording" in shown.bundles[0]["text/plain"]
+
+
+def test_broken_recording_is_told_and_cells_are_skipped(cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lesson, "_try_container", lambda _names: lesson.Ready("not root"))
+    ready = cells.value("from toolkit.notebook import lesson\nlesson.needs_containers(recording='no-such')")
+    assert "not root (there is no recording recordings/no-such.jsonl" in ready.reason
+    assert "skipped: not root" in cells.run("1 / 0").bundles[0]["text/plain"]
+
+
+FEATURES = (
+    Feature("limits on", "memory", "bytes", "not mounted", "mount it"),
+    Feature("limits on", "pids", "processes", "", ""),
+)
+
+
+def test_part_that_lacks_something_is_skipped_and_the_next_is_not(
+    cells: Cells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lesson, "_features", lambda: FEATURES)
+    monkeypatch.setattr(lesson, "_course", lesson.Course())
+    ready = cells.value("from toolkit.notebook import lesson\nlesson.needs('limits on memory')")
+    assert repr(ready).startswith("no limits on memory here: not mounted; mount it\n")
+    assert cells.run("1 / 0").bundles[0]["text/plain"] == "skipped: not mounted; mount it"
+    assert repr(cells.value("lesson.needs('limits on pids')")) == "ready: limits on pids"
+    assert cells.value("40 + 2") == 42
+
+
+def test_feature_that_nobody_knows_is_an_error(cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lesson, "_features", lambda: FEATURES)
+    monkeypatch.setattr(lesson, "_course", lesson.Course())
+    with pytest.raises(ValueError, match="no 'limits on memroy'; it knows: limits on memory, limits on pids"):
+        lesson.needs("limits on memroy")
+
+
+def test_missing_parts_of_a_machine_are_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lesson, "_course", lesson.Course())
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(parts, "_SYSTEM_PATH", "/nowhere")
+    ready = lesson.needs(lesson.VIRTUAL_MACHINE)
+    assert "apt-get install" in ready.reason or "x86_64 only" in ready.reason
+
+
+@pytest.mark.needs("root")
+@pytest.mark.parametrize("source", sources(), ids=os.path.basename)
+def test_lesson_reaches_its_end_as_nobody_and_shows_recordings(source: str, tmp_path: Path) -> None:
     program = (
         "import sys, nbformat, nbclient\n"
         "notebook = nbformat.read(sys.argv[1], as_version=4)\n"
         "nbclient.NotebookClient(notebook, timeout=60).execute()\n"
-        "nbformat.write(notebook, sys.argv[2])\n"
+        "nbformat.write(notebook, 'result.ipynb')\n"
     )
-    result = str(tmp_path / "result.ipynb")
-    command = ["setpriv", "--bounding-set=-sys_admin", sys.executable, "-c", program, target(source), result]
-    roots = {"CONTAINER_ROOT": engine_root.root, "CONTAINER_RUN": engine_root.run}
-    environment = {**os.environ, "PYTHONPATH": os.getcwd(), **roots}
-    subprocess.run(command, env=environment, check=True, timeout=120, capture_output=True)
-    notebook = nbformat.read(result, as_version=4)
+    nobody = [sys.executable, "-m", "tests.support.unprivileged", str(tmp_path)]
+    command = [*nobody, sys.executable, "-c", program, target(source)]
+    tmp_path.parent.chmod(0o755)
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": REPOSITORY}, check=True, timeout=120, capture_output=True)
+    notebook = nbformat.read(tmp_path / "result.ipynb", as_version=4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert [output for output in outputs if output.output_type == "error"] == []
     texts = [output["data"]["text/plain"] for output in outputs if "data" in output]
-    assert any("no containers here: " in text and "EPERM" in text for text in texts)
-    assert sum(text.startswith("skipped: ") for text in texts) >= 5
+    assert any("no containers here: " in text and "made on 20" in text for text in texts)
+    assert sum(text.startswith("recording, made on ") for text in texts) == len(recordable(notebook))
+    assert not any(text.startswith("skipped: ") for text in texts)

@@ -84,7 +84,7 @@ class Ready(NamedTuple):
         )
 
 
-class _Course:
+class Course:
     """How the lesson of this kernel goes on."""
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class _Course:
         """Why there are none; empty where there are."""
 
 
-_course = _Course()
+_course = Course()
 
 
 def asks(source: str) -> bool:

@@ -149,7 +149,7 @@ def _clean_up(session: "CellSession", request: "Request", outcome: "Outcome") ->
 
 
 def _value(session: "CellSession", request: "Request", outcome: "Outcome") -> Any:
-    value = wrap(outcome.value, session.engine) if outcome.value is not None else None
+    value = wrap(outcome.value) if outcome.value is not None else None
     if request.is_table:
         return _show_table(session, value if isinstance(value, list) else [])
     if request.is_board:

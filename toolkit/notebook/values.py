@@ -236,12 +236,12 @@ def _wrap_made(value: Any) -> Any:
     return None
 
 
-def wrap(value: Any, engine: "Engine") -> Any:
-    """Return the notebook's form of what a command of `engine` is worth."""
+def wrap(value: Any) -> Any:
+    """Return the notebook's form of what a command is worth."""
     from toolkit.engine.container import Container as EngineContainer
 
     if isinstance(value, EngineContainer):
-        return Container(value, engine)
+        return Container(value, value.engine)
     if (made := _wrap_made(value)) is not None:
         return made
     if isinstance(value, dict):
@@ -249,7 +249,7 @@ def wrap(value: Any, engine: "Engine") -> Any:
         facts.mark_shown()
         return facts
     if isinstance(value, list):
-        values = Values(wrap(each, engine) for each in value)
+        values = Values(wrap(each) for each in value)
         values.mark_shown()
         return values
     return value

@@ -219,12 +219,18 @@ def _mapped_userns() -> int:
     ready, going_on = os.pipe(), os.pipe()
     pid = os.fork()
     if pid == 0:
-        namespace.unshare(namespace.CLONE_NEWUSER)
+        try:
+            namespace.unshare(namespace.CLONE_NEWUSER)
+        except OSError as exc:
+            os._exit(exc.errno or 1)  # not raised: there would be two of us to report it
         os.write(ready[1], b"1")
         os.read(going_on[0], 1)
         os._exit(0)
     os.close(ready[1])
-    os.read(ready[0], 1)
+    if not os.read(ready[0], 1):
+        with span("namespace.unshare", f"unshare({namespace.clone_flags_text(namespace.CLONE_NEWUSER)})"):
+            number = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            raise OSError(number, os.strerror(number))
     try:
         for name in ("uid_map", "gid_map"):
             files.write(f"/proc/{pid}/{name}", "0 100000 65536")

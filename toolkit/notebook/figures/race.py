@@ -51,6 +51,9 @@ def _svg(
     from matplotlib.figure import Figure as Canvas
     from matplotlib.ticker import FuncFormatter, NullLocator
 
+    def tick(value: float, _place: int | None) -> str:
+        return _in_words(value, units)
+
     settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "race", "font.size": 10}
     settings |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), _PAGE)
     with rc_context(settings):
@@ -67,7 +70,7 @@ def _svg(
         axes.set_xscale("log")
         axes.set_xlim(min(values.values()) * _FOOT, max(values.values()) * _HEADROOM)
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: _in_words(value, units)))
+        axes.xaxis.set_major_formatter(FuncFormatter(tick))
         axes.invert_yaxis()
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
