@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from toolkit.notebook.widgets.arena import ArenaWidget
     from toolkit.notebook.widgets.gauges import GaugesWidget
     from toolkit.notebook.widgets.namespaces import NamespaceWidget
+    from toolkit.notebook.widgets.playground import PlaygroundWidget
 
-__all__ = ["arena", "gauges", "namespace_map"]
+__all__ = ["arena", "gauges", "namespace_map", "playground"]
 
 
 def namespace_map(*things: "Container | EngineContainer | str | int") -> "NamespaceWidget":
@@ -78,3 +79,16 @@ def arena(*names: str) -> "ArenaWidget":
     from toolkit.notebook.widgets.arena import widget
 
     return widget(names)
+
+
+def playground() -> "PlaygroundWidget":
+    """Show what root in a container may do, and let a command be run with other powers than the usual ones.
+
+    p = playground()
+    tried = p.run("chown student /tmp", drop=["chown"])
+    tried.exit_code, tried.output, tried.effective, tried.refused
+    p.run("mkdir /tmp/new", seccomp="mkdir")            # a filter that denies this one call
+    """
+    from toolkit.notebook.widgets.playground import PlaygroundWidget
+
+    return PlaygroundWidget()

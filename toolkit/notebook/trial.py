@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from toolkit.core.errors import ConflictError, EngineError, NotFoundError, SyscallError, UnsupportedError
 from toolkit.linux import cgroup, lock, procfs
+from toolkit.notebook import listening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,15 +54,20 @@ class Ran(NamedTuple):
     oom_kills: int
     status: str
     """/proc/PID/status of its first process, read by the host just before that became the command."""
+    refused: tuple[str, ...] = ()
+    """The calls that the kernel did not permit, as strace prints them; empty where nobody listened."""
 
 
-def run(engine: "Engine", command: "Sequence[str]", *, alter: "Alter | None" = None, **options: Any) -> Ran:
+def run(
+    engine: "Engine", command: "Sequence[str]", *, alter: "Alter | None" = None, listens: bool = False, **options: Any
+) -> Ran:
     """Run a command in a throw-away container and wait for it.
 
     Args:
         engine: whose container it is.
         command: the program and its arguments.
         alter: makes another plan of the container's plan, as one without a defence.
+        listens: have the host's strace listen to it, where there is one.
         options: fields of ContainerOptions.
 
     Raises:
@@ -78,7 +84,7 @@ def run(engine: "Engine", command: "Sequence[str]", *, alter: "Alter | None" = N
         )  # fmt: skip
         container = own.containers.create(wanted, will_start=True)
         try:
-            return _watch(container)
+            return _watch(container, listens=listens)
         finally:
             with contextlib.suppress(NotFoundError, ConflictError):
                 container.remove(force=True)
@@ -148,12 +154,12 @@ class _Seen:
             self.refused = max(self.refused, stats.pids.failures)
 
 
-def _watch(container: "Container") -> Ran:
+def _watch(container: "Container", *, listens: bool) -> Ran:
     start_s = time.monotonic()
     attachment = container.start(attach=True)
     assert attachment is not None
     seen = _Seen(container)
-    with attachment:
+    with attachment, listening.to(container.pid if listens else 0) as heard:
         status = _status(container.pid)
         attachment.write_stdin(b"\n")
         attachment.close_stdin()
@@ -170,6 +176,7 @@ def _watch(container: "Container") -> Ran:
         refused_forks=seen.refused,
         oom_kills=max(seen.kills, int(attachment.oom_killed)),
         status=status,
+        refused=tuple(heard),
     )
 
 

@@ -8,6 +8,7 @@ import traitlets
 
 from toolkit.core.errors import ConflictError, InvalidError
 from toolkit.core.units import format_binary_bytes
+from toolkit.notebook.containers import seen_now
 from toolkit.notebook.figures.gauges import draw
 from toolkit.notebook.sampling import Sample, sampler_of
 from toolkit.notebook.widgets.base import style
@@ -103,7 +104,10 @@ class GaugesWidget(MovingWidget):
         changes = {field: int(value * 1_000_000_000) if what == "cpu" else int(value)}
         if what == "memory":
             changes["memory_swap_bytes"] = changes[field]  # none beside it: at the limit the kernel kills
-        self._container.update(**changes)
+        container = seen_now(self._container)
+        if container is None:
+            raise ConflictError(f"container {self._sampler.name} has been removed", hint="start another one")
+        container.update(**changes)
         self.beat()
 
     def do_limit(self, what: str, value: float) -> None:
