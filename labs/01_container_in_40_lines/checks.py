@@ -105,10 +105,8 @@ def _command(pid: str) -> str:
     after=["L1.2"],
     hints=[
         "pivot_root wants a mount point as the new root. Any directory becomes one if it is bind-mounted onto itself.",
-        'In this order: make all mounts private, `mount("rootfs", "rootfs", None, MS_BIND | MS_REC)`, '
-        '`os.chdir("rootfs")`, `pivot_root(".", ".")`.',
-        'Now the old root lies on top of the new one, at ".": `umount(".", MNT_DETACH)` takes it off; '
-        '`os.chdir("/")` is the last line.',
+        'All mounts private; `mount("rootfs", "rootfs", None, MS_BIND)`; `os.chdir("rootfs")`; `pivot_root(".", ".")`.',
+        'Now the old root lies on top of the new one: `umount(".", MNT_DETACH)`, and at the end `os.chdir("/")`.',
     ],
 )
 def own_root(look: Look) -> None:

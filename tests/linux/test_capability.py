@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.child import in_child
-from toolkit.core.errors import InvalidError, SyscallError, UnsupportedError
+from toolkit.core.errors import InvalidError, SyscallError
 from toolkit.linux import capability
-from toolkit.linux.capability import ALL, DEFAULT, names, parse, tweak
+from toolkit.linux.capability import ALL, DEFAULT, names, parse
 from toolkit.trace import recording
-
-NO_RESOURCE = ALL & ~parse(["SYS_RESOURCE"])
 
 
 def test_names_stand_at_their_numbers() -> None:
@@ -46,38 +44,6 @@ def test_a_newer_kernels_capability_is_named_by_number() -> None:
 def test_default_is_dockers_fourteen() -> None:
     # What `docker run` shows in /proc/1/status.
     assert DEFAULT == 0xA80425FB
-
-
-@pytest.mark.parametrize(
-    ("add", "drop", "expected"),
-    [
-        ([], [], DEFAULT),
-        (["SYS_ADMIN"], [], DEFAULT | 1 << 21),
-        ([], ["CHOWN"], DEFAULT & ~1),
-        ([], ["ALL"], 0),
-        (["NET_ADMIN"], ["ALL"], 1 << 12),
-        (["ALL"], [], ALL),
-        (["ALL"], ["MKNOD"], ALL & ~(1 << 27)),
-        (["ALL"], ["ALL"], ALL),
-        (["ALL"], ["ALL", "MKNOD"], ALL & ~(1 << 27)),
-        (["CHOWN"], ["CHOWN"], DEFAULT),
-    ],
-)
-def test_add_and_drop_as_docker_computes_them(add: list[str], drop: list[str], expected: int) -> None:
-    assert tweak(add, drop) == expected
-
-
-def test_privileged_is_everything_the_host_has() -> None:
-    assert tweak(drop=["ALL"], privileged=True, available=NO_RESOURCE) == NO_RESOURCE
-
-
-def test_all_is_clipped_to_the_host() -> None:
-    assert tweak(["ALL"], available=NO_RESOURCE) == NO_RESOURCE
-
-
-def test_adding_what_the_host_lacks_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedError, match=r"CAP_SYS_RESOURCE.*bounding set"):
-        tweak(["sys_resource"], available=NO_RESOURCE)
 
 
 def test_status_is_decoded() -> None:

@@ -62,11 +62,6 @@ def numbers(pid: int) -> list[int]:
     return [int(word) for word in status(pid).get("NSpid", "").split()]
 
 
-def state(pid: int) -> str:
-    """Return what a process does: "S (sleeping)", "Z (zombie)"; empty: it is gone."""
-    return status(pid).get("State", "")
-
-
 def inside(first: int) -> list[int]:
     """Return the pids, as we see them, of all processes in the pid namespace of a process."""
     wanted = namespaces(first).get("pid")
@@ -74,8 +69,12 @@ def inside(first: int) -> list[int]:
 
 
 def zombies(first: int) -> list[int]:
-    """Return those in the pid namespace of a process that have ended and that nobody has waited for."""
-    return [pid for pid in inside(first) if state(pid).startswith("Z")]
+    """Return the children of a container's processes that have ended and that nobody has waited for.
+
+    A zombie has no namespaces any more: it is known by its parent.
+    """
+    members = {str(pid) for pid in inside(first)}
+    return [pid for pid in pids() if (found := status(pid)).get("State", "")[:1] == "Z" and found["PPid"] in members]
 
 
 def namespaces(pid: int | str) -> dict[str, int]:

@@ -113,7 +113,7 @@ def _lacks(needs: tuple[str, ...]) -> list[tuple[str, str]]:
 
     if not needs:
         return []
-    found = {f"{each.group} {each.name}": each for each in find_features()}
+    found = {f"{each.group} {each.name}": each for each in find_features(everything=True)}
     unknown = [name for name in needs if name not in found]
     if unknown:
         return [(f"this lab needs {unknown[0]!r}, which is no feature that can be looked for", _FAULT_CURE)]

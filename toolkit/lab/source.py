@@ -43,7 +43,7 @@ def notebook(directory: str, lab: "Definition", *, is_solved: bool) -> Any:
     import jupytext
 
     path = os.path.join(directory, SOURCE)
-    made = jupytext.read(path)
+    made = jupytext.read(path, fmt="py:percent")
     for index, cell in enumerate(made.cells):
         cell["id"] = f"cell-{index:02d}"
         _mark(cell, lab, path)

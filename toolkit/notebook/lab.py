@@ -115,6 +115,19 @@ def _check(ident: str) -> Result:
         return asked._replace(reason=f"{type(exc).__name__}: {exc}", cure="restart the kernel, and begin again")
 
 
+def write_module(path: str, *functions: "Callable[[], Any]", imports: str = "") -> None:
+    """Write your functions into a file, from which a program can import them.
+
+    Args:
+        path: the file to write.
+        functions: defined in cells of this notebook.
+        imports: lines at the top of the file, besides `import os` and `import sys`.
+    """
+    parts = [_unmarked(textwrap.dedent(inspect.getsource(function))) for function in functions]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n\n".join([f"{_HEADER}{imports.strip()}\n", *parts]))
+
+
 def write_program(path: str, *functions: "Callable[[], Any]", imports: str = "") -> None:
     """Write a program that calls your functions one after the other, in the order in which they are given.
 
@@ -123,11 +136,9 @@ def write_program(path: str, *functions: "Callable[[], Any]", imports: str = "")
         functions: defined in cells of this notebook, without arguments.
         imports: lines at the top of the program, besides `import os` and `import sys`.
     """
-    parts = [_unmarked(textwrap.dedent(inspect.getsource(function))) for function in functions]
-    calls = "".join(f"{function.__name__}()\n" for function in functions)
-    text = "\n\n".join([f"{_HEADER}{imports.strip()}\n", *parts, calls])
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    write_module(path, *functions, imports=imports)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("\n\n" + "".join(f"{function.__name__}()\n" for function in functions))
 
 
 def _unmarked(text: str) -> str:
