@@ -88,7 +88,7 @@ def init_that_reaps(look: Look) -> None:
     hints=[
         "Whoever started the container sees the exit code of pid 1, which is yours. Which code should that be?",
         "That of the main program, and no other: an orphan that ends first must not end your init.",
-        "Where `pid == main`: `code = os.waitstatus_to_exitcode(status)`, `sys.exit(code if code >= 0 else 128 - code)`.",
+        "If `pid == main`: `code = os.waitstatus_to_exitcode(status)`, `sys.exit(code if code >= 0 else 128 - code)`.",
     ],
 )
 def exit_code_gets_through(look: Look) -> None:

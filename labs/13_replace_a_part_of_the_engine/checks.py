@@ -35,8 +35,7 @@ def _judge(look: Look, module: str, name: str, file: str, test: str, *, half: fl
     hints=[
         "Take it apart from the end: an optional `b` or `ib`, before it an optional letter, before that a number.",
         'The letters stand for 1024 to the power of 0, 1, 2, ...: `1024 ** "bkmgtp".index(letter)`.',
-        "Python's `float` takes more than a size may be: `-1`, `inf`, `nan`, `1e400`. Refuse what does not begin with a "
-        "digit or a point, and what `int(number * factor)` raises an error for.",
+        "`float` takes `-1`, `inf`, `1e400`. Refuse what begins with no digit or point, and what `int` refuses.",
     ],
 )
 def sizes(look: Look) -> None:
@@ -51,8 +50,7 @@ def sizes(look: Look) -> None:
     hints=[
         "The order decides: privileged wins over all, then ALL among the added, then ALL among the dropped.",
         "`parse` makes a mask of names. Keep ALL apart: it is in neither of the two masks of single names.",
-        "added ALL: `available & ~dropped`; dropped ALL: `added`; else `(default & ~dropped | added) & available`. And "
-        "before that: what is added and not available is an UnsupportedError with a hint about the bounding set.",
+        "added ALL: `available & ~dropped`; dropped ALL: `added`; else `(default & ~dropped | added) & available`.",
     ],
 )
 def powers(look: Look) -> None:
@@ -67,7 +65,7 @@ def powers(look: Look) -> None:
     after=["L13.1", "L13.2"],
     hints=[
         "The command gives `container` its options as a user would. What does `python engine.py run ...` say?",
-        "If both tasks above are done, this one is: run their cells again, so that the two files are as they should be.",
+        "If both tasks above are done, this one is: run their cells again, so that both files are as they should be.",
     ],
 )
 def live(look: Look) -> None:

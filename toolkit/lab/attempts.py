@@ -4,6 +4,7 @@ It decides how many hints are shown and what a card says comes first; points
 never come from it.  A student may delete or break it: then it begins anew.
 """
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -56,8 +57,9 @@ class Attempts:
             with open(temporary, "w", encoding="utf-8") as file:
                 json.dump(document, file, indent=1)
             os.replace(temporary, self._path)
-        except OSError:
-            return  # a directory that cannot be written: the check's answer matters more than its count
+        except OSError:  # a directory that cannot be written: the check's answer matters more than its count
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
 
 
 def _read(path: str) -> dict[str, Any]:

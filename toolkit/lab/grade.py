@@ -14,9 +14,9 @@ import shutil
 import signal
 import tempfile
 import time
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
-from toolkit.core.errors import EngineError, NotFoundError
+from toolkit.core.errors import EngineError, InvalidError, NotFoundError
 from toolkit.lab import catalogue, definition, runner, source, student
 from toolkit.lab.remains import take_away
 from toolkit.lab.task import OPEN, Result
@@ -24,7 +24,7 @@ from toolkit.linux.process import set_child_subreaper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from toolkit.lab.definition import Definition
 
@@ -122,6 +122,8 @@ class Grader:
         Raises:
             NotFoundError: there is no such directory, or no lab can be told from it.
         """
+        if not os.path.isdir(directory):
+            raise NotFoundError(f"no submission in {directory}", hint="name the directories that were handed in")
         home = catalogue.find(lab) if lab else find_lab(directory)
         plan = definition.read(home)
         name = os.path.basename(os.path.abspath(directory))
@@ -152,7 +154,7 @@ class Grader:
             return tuple(_untried(lab)), obstacles[0][0]
         try:
             notebook = read_submission(directory, home, lab)
-        except (OSError, ValueError, KeyError) as exc:
+        except (OSError, InvalidError) as exc:
             return tuple(_untried(lab)), f"its notebook cannot be read: {exc}"
         execution = _Execution(self._base, work, lab, self._told)
         remark = execution.run(notebook, self._cell_s, self._total_s)
@@ -169,10 +171,7 @@ def find_lab(directory: str) -> str:
     Raises:
         NotFoundError: it has none of that name.
     """
-    try:
-        names = [name.removesuffix(".ipynb") for name in sorted(os.listdir(directory)) if name.endswith(".ipynb")]
-    except OSError as exc:
-        raise NotFoundError(f"no submission in {directory}: {exc.strerror}") from exc
+    names = [name.removesuffix(".ipynb") for name in sorted(os.listdir(directory)) if name.endswith(".ipynb")]
     known = {os.path.basename(path): path for path in catalogue.directories()}
     found = [known[name] for name in names if name in known]
     if len(found) != 1:
@@ -186,14 +185,11 @@ def read_submission(directory: str, home: str, lab: "Definition") -> Any:
 
     Raises:
         OSError: it is not there.
-        ValueError, KeyError: it is no notebook.
+        InvalidError: it is no notebook.
     """
-    import nbformat
-
-    read: Any = nbformat.read  # it has no types
     names = [f"{os.path.basename(home)}.ipynb", *sorted(os.listdir(directory))]
     name = next((each for each in names if each.endswith(".ipynb") and _exists(directory, each)), names[0])
-    handed_in = read(os.path.join(directory, name), as_version=4)
+    handed_in = _read_notebook(os.path.join(directory, name))
     given = source.notebook(home, lab, is_solved=False)
     locked = {_grade_id(cell): cell for cell in given.cells if cell.metadata.get("nbgrader", {}).get("locked")}
     for cell in handed_in.cells:
@@ -203,12 +199,26 @@ def read_submission(directory: str, home: str, lab: "Definition") -> Any:
     return handed_in
 
 
+def _read_notebook(path: str) -> Any:
+    import nbformat
+
+    read, validate = (cast("Any", function) for function in (nbformat.read, nbformat.validate))  # they have no types
+    with open(path, encoding="utf-8", errors="replace") as file:
+        try:
+            notebook = read(file, as_version=4)
+            validate(notebook)
+        except Exception as exc:  # a student's file can break nbformat in any way
+            raise InvalidError((str(exc) or type(exc).__name__).splitlines()[0][:200]) from exc
+    return notebook
+
+
 def _exists(directory: str, name: str) -> bool:
     return os.path.isfile(os.path.join(directory, name))
 
 
 def _grade_id(cell: Any) -> str:
-    return str(cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", ""))
+    marks = cell.metadata.get("nbgrader")
+    return str(marks.get("grade_id", "")) if isinstance(marks, dict) else ""
 
 
 class _Execution:
@@ -254,7 +264,7 @@ class _Execution:
         return remark
 
     @contextlib.contextmanager
-    def _kernel(self, client: Any) -> "Iterator[None]":
+    def _kernel(self, client: Any) -> "Generator[None]":
         try:
             kernel = client.setup_kernel(env=self._environment())
             kernel.__enter__()

@@ -93,7 +93,9 @@ def grade_id(ident: str) -> str:
 
 def checked_task(cell: Any, lab: "Definition") -> str:
     """Return which task a cell checks; empty: it is no check."""
-    marks = cell.metadata.get("nbgrader", {})
+    marks = cell.metadata.get("nbgrader")
+    if not isinstance(marks, dict):
+        return ""
     names = {grade_id(task.ident): task.ident for task in lab.tasks}
     return names.get(marks.get("grade_id", ""), "") if marks.get("grade") else ""
 

@@ -116,4 +116,4 @@ def encode(result: Result) -> dict[str, Any]:
 def decode(document: dict[str, Any]) -> Result:
     """Return the result that `encode` made a document of."""
     claims = tuple(Claim(**claim) for claim in document["claims"])
-    return Result(**{**document, "claims": claims, "hints": tuple(document["hints"])})
+    return Result(**document)._replace(claims=claims, hints=tuple(document["hints"]))

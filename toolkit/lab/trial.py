@@ -10,7 +10,7 @@ from toolkit.lab.evidence import Finished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from typing import Any
 
     from toolkit.engine import Container
@@ -32,7 +32,7 @@ def execute(container: "Container", *command: str) -> Finished:
 @contextlib.contextmanager
 def started(
     look: "Look", name: str, *command: str, files: tuple[str, ...] = (), **options: "Any"
-) -> "Iterator[Container]":
+) -> "Generator[Container]":
     """Run a container of the image `lab` while the block runs, and remove it.
 
     Args:
