@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TITLE = "Who is my pid 1?"
 MINUTES = 45
-RUN_S = 30
+RUN_S = 25
 NEEDS = ("own view of pid", "files from layers")
 CONTAINERS = ("crowd", "mine", "tidy", "trial")
 

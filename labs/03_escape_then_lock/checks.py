@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TITLE = "Escape from chroot, then lock the door"
 MINUTES = 60
-RUN_S = 20
+RUN_S = 25
 NEEDS = ("own view of mnt", "files from a root of its own", "files from layers", "defences fewer powers")
 CONTAINERS = ("cell",)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TITLE = "Survive the memory hog"
 MINUTES = 45
-RUN_S = 20
+RUN_S = 25
 NEEDS = ("limits on memory", "files from layers")
 CONTAINERS = ("fence", "greedy", "measure", "fit")
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 TITLE = "Tame the fork bomb"
 MINUTES = 45
-RUN_S = 15
+RUN_S = 20
 NEEDS = ("limits on pids", "limits on pause", "files from layers")
 CONTAINERS = ("cage", "ice")
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 TITLE = "Drop capabilities until it breaks"
 MINUTES = 45
-RUN_S = 15
+RUN_S = 20
 NEEDS = ("defences fewer powers", "defences no new powers", "files from layers")
 CONTAINERS = ("bare", "almost", "minimal", "sealed", "try")
 

@@ -10,7 +10,7 @@ from toolkit.linux import capability
 
 TITLE = "Capstone: replace a part of the engine"
 MINUTES = 90
-RUN_S = 20
+RUN_S = 25
 NEEDS = ("limits on memory", "defences fewer powers", "files from layers")
 CONTAINERS = ("live",)
 
@@ -32,6 +32,7 @@ def _judge(look: Look, module: str, name: str, file: str, test: str, *, half: fl
     "L13.1",
     points=3,
     title="What does 512m mean?",
+    limit_s=90,
     hints=[
         "Take it apart from the end: an optional `b` or `ib`, before it an optional letter, before that a number.",
         'The letters stand for 1024 to the power of 0, 1, 2, ...: `1024 ** "bkmgtp".index(letter)`.',
@@ -47,6 +48,7 @@ def sizes(look: Look) -> None:
     "L13.2",
     points=4,
     title="Which powers does a container get?",
+    limit_s=90,
     hints=[
         "The order decides: privileged wins over all, then ALL among the added, then ALL among the dropped.",
         "`parse` makes a mask of names. Keep ALL apart: it is in neither of the two masks of single names.",

@@ -22,6 +22,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _TESTS = (os.path.join(_HERE, "engine_tests"), os.path.join(os.path.dirname(os.path.dirname(_HERE)), "tests"))
 """In an installed package, and in the repository."""
 _LIMIT_S = 60.0
+_PLAIN_PYTEST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+"""What a machine's other plugins and options are must not decide about points."""
 
 
 class Replaced(NamedTuple):
@@ -87,6 +89,7 @@ def _run(words: list[str], answer_fd: int) -> "subprocess.CompletedProcess[str]"
             errors="replace",
             timeout=_LIMIT_S,
             check=False,
+            env={**os.environ, **_PLAIN_PYTEST},
         )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, -1, f"the tests did not end in {_LIMIT_S:g} seconds")

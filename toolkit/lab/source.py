@@ -72,6 +72,10 @@ def _mark(cell: Any, lab: "Definition", path: str) -> None:
         if _BEGIN in cell["source"]:
             raise InvalidError(f"{path}: a cell with {_BEGIN} is not marked as a solution")
         cell.metadata["nbgrader"] = _nbgrader(cell["id"].replace("-", "_"))
+    if cell.metadata:
+        cell.metadata["deletable"] = False
+        if cell.metadata["nbgrader"]["locked"]:
+            cell.metadata["editable"] = False
 
 
 def _nbgrader(name: str, *, is_solution: bool = False, is_check: bool = False) -> dict[str, Any]:
