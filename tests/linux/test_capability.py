@@ -11,7 +11,7 @@ import pytest
 from tests.support.child import in_child
 from toolkit.core.errors import InvalidError, SyscallError
 from toolkit.linux import capability
-from toolkit.linux.capability import ALL, DEFAULT, names, parse
+from toolkit.linux.capability import DEFAULT, names, parse
 from toolkit.trace import recording
 
 
