@@ -243,7 +243,7 @@ class Stepper(Walk):
         if not self._pid:
             return NOTHING
         try:
-            seen = look_at(self._pid)
+            seen = look_at(self._pid, self.container.cgroups.pids(self.container.id))
         except SyscallError as exc:
             if self._state == RUNNING:
                 raise ConflictError("the container has ended, there is nothing to see any more") from exc

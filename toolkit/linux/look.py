@@ -5,22 +5,27 @@ Nothing here disturbs the process, and nothing of it is executed.
 
 import os
 
+from toolkit.core.errors import SyscallError
 from toolkit.linux import capability
 from toolkit.linux.mount import unescaped
 from toolkit.linux.namespace import namespace_inodes
 from toolkit.linux.procfs import read
 from toolkit.trace.look import Group, Look, Mount, Namespace, Powers, Process
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def look_at(pid: int) -> Look:
-    """Return what can be seen of a process at this moment.
+
+def look_at(pid: int, others: "Iterable[int]" = ()) -> Look:
+    """Return what can be seen of a process at this moment, and which others there are beside it.
 
     Raises:
         SyscallError: ENOENT, ESRCH if it is gone; EACCES if it may not be looked at.
     """
     here, there = namespace_inodes(), namespace_inodes(pid)
     spaces = tuple(Namespace(kind, there[kind], here.get(kind, 0)) for kind in there)
-    return Look(pid, mounts(pid), spaces, powers(pid), groups(pid), processes(pid, there.get("pid", 0), here["pid"]))
+    return Look(pid, mounts(pid), spaces, powers(pid), groups(pid), processes({pid, *others}))
 
 
 def mounts(pid: int | str) -> tuple[Mount, ...]:
@@ -92,24 +97,15 @@ def _membership(pid: int | str) -> list[tuple[str, str]]:
     return [(controllers, path) for _number, controllers, path in fields]
 
 
-def processes(pid: int, its_namespace: int, our_namespace: int) -> tuple[Process, ...]:
-    """Return the processes of a pid namespace; where that is the one we are in ourselves, `pid` alone."""
-    if its_namespace == our_namespace:
-        return (_process(pid),)
+def processes(pids: "Iterable[int]") -> tuple[Process, ...]:
+    """Return what is to be said of these processes, those that have ended meanwhile left out."""
     found: list[Process] = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            try:
-                if _pid_namespace(name) == its_namespace:
-                    found.append(_process(name))
-            except OSError:  # ended since the listing, or a process that we may not look at
-                continue
-    return tuple(sorted(found))
-
-
-def _pid_namespace(pid: int | str) -> int:
-    """Return the inode of the pid namespace of a process alone: cheaper than all of them."""
-    return int(os.readlink(f"/proc/{pid}/ns/pid").partition("[")[2][:-1])
+    for pid in sorted(pids):
+        try:
+            found.append(_process(pid))
+        except SyscallError:
+            continue
+    return tuple(found)
 
 
 def _process(pid: int | str) -> Process:

@@ -24,6 +24,13 @@ def can_update() -> bool:
     return hasattr(get_ipython(), "kernel")
 
 
+def cell_id() -> str:
+    """Return what the front end calls the running cell, the same each time it is run; "" where it does not say."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    header = kernel.get_parent() if kernel is not None else None
+    return str(((header or {}).get("metadata") or {}).get("cellId", ""))
+
+
 def execution_count() -> int:
     """Return the number of the running cell; -1 outside IPython."""
     shell = get_ipython()

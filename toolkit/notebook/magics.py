@@ -103,6 +103,8 @@ def run_command(words: list[str], cell: str | None = None) -> Any:
     request = read_request(words)
     if cell is not None:
         words = with_stdin(words, request)
+    if request.name == "step run":
+        _give_up_before()
     session = CellSession(cell, holds_output=request.is_table or request.is_board)
     with Interruptible() as interruptible:
         outcome = perform(words, session)
@@ -112,6 +114,14 @@ def run_command(words: list[str], cell: str | None = None) -> Any:
         raise CommandError(_failure(session, outcome), outcome.exit_code) from None
     session.finish()
     return _value(session, request, outcome)
+
+
+def _give_up_before() -> None:
+    """Give up what this cell had made halfway when it was run before: it would be in the way, by its name for one."""
+    from toolkit.notebook.display import cell_id
+    from toolkit.notebook.stepping import give_up_of
+
+    give_up_of(cell_id())
 
 
 def _failure(session: "CellSession", outcome: "Outcome") -> str:
@@ -149,7 +159,8 @@ def _clean_up(session: "CellSession", request: "Request", outcome: "Outcome") ->
 
 
 def _value(session: "CellSession", request: "Request", outcome: "Outcome") -> Any:
-    value = wrap(outcome.value) if outcome.value is not None else None
+    is_replayed = request.name == "replay"
+    value = wrap(outcome.value, is_replayed=is_replayed) if outcome.value is not None else None
     if request.is_table:
         return _show_table(session, value if isinstance(value, list) else [])
     if request.is_board:

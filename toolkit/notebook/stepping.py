@@ -10,11 +10,13 @@ A recording, `%container replay FILE`, has the same methods as far as what was
 kept can answer.
 """
 
+import weakref
 from typing import Any
 
-from toolkit.notebook.html import AMBER, FAINT, GREEN, INK, MONO, chip, table
-from toolkit.trace.listing import CHANGED, Listing
-from toolkit.trace.recorded import Recording
+from toolkit.notebook.html import FAINT, table
+from toolkit.trace.listing import CHANGED, Listing, Shape
+from toolkit.trace.recorded import STEP, Recording
+from toolkit.trace.step import shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from toolkit.engine.stepping import Ran
     from toolkit.engine.stepping import Stepper as EngineStepper
+    from toolkit.notebook.figures import Figure
+    from toolkit.notebook.widgets.stepper import StepperWidget
+    from toolkit.notebook.widgets.timeline import TimelineWidget
     from toolkit.trace import Event
     from toolkit.trace.look import Look
     from toolkit.trace.replay import Replay
@@ -58,6 +63,7 @@ class Stepper:
         self.command = command
         self.record_path = ""
         """Where what was done is written when it ends; empty: nowhere."""
+        self._widget: StepperWidget | None = None
         self.on_change: list[Callable[[], None]] = []
         """Called after each deed: pictures of it are drawn anew."""
 
@@ -77,6 +83,11 @@ class Stepper:
         """Do all that is left, so that the program runs; `wait` waits for its end, `output` is what it wrote."""
         self._deed(self.raw.finish)
         return self
+
+    def back_to(self, number: int) -> None:
+        """Of a recording: go back to the moment before a step."""
+        if not self.raw.is_live:
+            self._deed(lambda: self.raw.back_to(number - 1))  # type: ignore[union-attr]  # a recording's
 
     def abort(self) -> None:
         """Give it up: what was made goes."""
@@ -174,6 +185,13 @@ class Stepper:
         """Return its processes."""
         return Rows.of(self.raw.processes())
 
+    @property
+    def host_mounts(self) -> "frozenset[tuple[str, str, str]]":
+        """The mounts of the host, as the first process saw them when it was born: device, root and place."""
+        looks = self.raw.looks
+        first = next((looks[index] for index in sorted(looks) if looks[index].pid), None)
+        return frozenset((each.device, each.root, each.point) for each in first.mounts) if first else frozenset()
+
     # Acting
 
     def inside(self, *command: str, user: str = "") -> "Ran":
@@ -215,9 +233,114 @@ class Stepper:
     def __repr__(self) -> str:
         return repr(self.raw)
 
-    def _repr_html_(self) -> str:
-        label = chip("live", GREEN) if self.is_live else chip(self.recording.header.label(), AMBER)
-        return (
-            f'<div style="color:{INK}">{label}&ensp;<span style="font-family:{MONO}">'
-            f"step {self.index + 1} of {len(self.steps)}</span></div>"
-        )
+    @property
+    def widget(self) -> "StepperWidget":
+        """Its live picture; all views of it are of one model."""
+        if self._widget is None:
+            from toolkit.notebook.widgets.stepper import StepperWidget
+
+            self._widget = StepperWidget(self)
+        return self._widget
+
+    def figure(self) -> "Figure":
+        """Return the picture of this moment, standing still."""
+        from toolkit.notebook.figures.stepper import draw
+
+        return draw(self)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.widget._repr_mimebundle_(**options)
+
+
+class Trace:
+    """The calls of a start: its value is what `%container explain run` and `replay` are worth."""
+
+    def __init__(self, recording: Recording, *, is_replayed: bool) -> None:
+        """Show `recording`; `is_replayed`: it was read from a file, and says so."""
+        self.recording = recording
+        self.is_replayed = is_replayed
+        self._widget: TimelineWidget | None = None
+
+    @property
+    def events(self) -> "list[Event]":
+        """Every call to the kernel, with its cost, in the order of time."""
+        return sorted(self.recording.events, key=lambda event: event.start_ns)
+
+    @property
+    def steps(self) -> "tuple[StepFacts, ...]":
+        """The steps of the plan, in words."""
+        return self.recording.steps
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the program ended."""
+        return self.recording.exit_code
+
+    def events_of(self, number: int) -> "list[Event]":
+        """Return the calls of one step, by its number as it is shown."""
+        return [event for event in self.events if event.step == number - 1]
+
+    def table(self, text: str = "") -> Rows:
+        """Return the calls as a table, those that contain `text` or all."""
+        found = [event for event in self.events if text in event.strace()]
+        cells = [
+            (
+                str(each.step + 1) if each.step >= 0 else "",
+                f"{each.cost_ns / 1e3:.1f}",
+                each.actor,
+                shortened(each.strace()),
+            )
+            for each in found
+        ]
+        return Rows(Shape(("step", "cost us", "process", "call"), "no such calls"), found, cells)
+
+    def save(self, path: str) -> None:
+        """Write it to a file, for `%container replay`."""
+        self.recording.save(path)
+
+    @property
+    def widget(self) -> "TimelineWidget":
+        """Its live picture; all views of it are of one model."""
+        if self._widget is None:
+            from toolkit.notebook.widgets.timeline import TimelineWidget
+
+            self._widget = TimelineWidget(self.recording, is_replayed=self.is_replayed)
+        return self._widget
+
+    def figure(self) -> "Figure":
+        """Return the picture, standing still."""
+        from toolkit.notebook.figures.timeline import draw
+
+        return draw(self.recording, is_replayed=self.is_replayed)
+
+    def __repr__(self) -> str:
+        return repr(self.recording)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.widget._repr_mimebundle_(**options)
+
+
+def of_recording(recording: Recording, *, is_replayed: bool) -> "Stepper | Trace":
+    """Return what a notebook shows of a recording."""
+    if recording.header.kind != STEP:
+        return Trace(recording, is_replayed=is_replayed)
+    from toolkit.trace.replay import Replay
+
+    return Stepper(Replay(recording), recording.header.command)
+
+
+_of_cells: "dict[str, weakref.ref[Stepper]]" = {}
+
+
+def give_up_of(cell: str) -> None:
+    """Give up what a cell has left half-made: it is run again."""
+    found = _of_cells.pop(cell, None)
+    before = found() if found is not None else None
+    if before is not None and before.is_half_made:
+        before.abort()
+
+
+def note(cell: str, stepper: Stepper) -> None:
+    """Remember which cell a live stepper is of."""
+    if cell:
+        _of_cells[cell] = weakref.ref(stepper)

@@ -219,30 +219,28 @@ class Table(_Shown, list[Any]):
         return "\n".join("   ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def _wrap_made(value: Any) -> Any:
+def _wrap_made(value: Any, *, is_replayed: bool) -> Any:
     """Return the notebook's form of a container that is being made, or of a recording; None of anything else."""
     from toolkit.cli.commands.step import Unasked
-    from toolkit.notebook.stepping import Stepper
-    from toolkit.trace.recorded import STEP, Recording
+    from toolkit.notebook.display import cell_id
+    from toolkit.notebook.stepping import Stepper, note, of_recording
+    from toolkit.trace.recorded import Recording
 
     if isinstance(value, Unasked):
         stepper = Stepper(value.stepper, value.command)
         stepper.record_path = value.record
+        note(cell_id(), stepper)
         return stepper
-    if isinstance(value, Recording) and value.header.kind == STEP:
-        from toolkit.trace.replay import Replay
-
-        return Stepper(Replay(value), value.header.command)
-    return None
+    return of_recording(value, is_replayed=is_replayed) if isinstance(value, Recording) else None
 
 
-def wrap(value: Any) -> Any:
-    """Return the notebook's form of what a command is worth."""
+def wrap(value: Any, *, is_replayed: bool = False) -> Any:
+    """Return the notebook's form of what a command is worth; `is_replayed`: it was read from a file."""
     from toolkit.engine.container import Container as EngineContainer
 
     if isinstance(value, EngineContainer):
         return Container(value, value.engine)
-    if (made := _wrap_made(value)) is not None:
+    if (made := _wrap_made(value, is_replayed=is_replayed)) is not None:
         return made
     if isinstance(value, dict):
         facts = Facts(value)

@@ -17,6 +17,7 @@ class Replay(Walk):
         super().__init__(recording.steps)
         self.recording = recording
         self.exit_code = recording.exit_code
+        self.looks = recording.looks
 
     @property
     def is_half_made(self) -> bool:

@@ -75,6 +75,7 @@ class Walk:
         """The calls that were made so far."""
         self._before = NOTHING
         """What was seen before the last step."""
+        self._compared = (NOTHING, NOTHING, Changes())
 
     # Going on
 
@@ -149,9 +150,16 @@ class Walk:
         """Return what the last step has changed."""
         return self._seen()[1]
 
+    @property
+    def before(self) -> Look:
+        """What was seen before the last step."""
+        return self._before
+
     def _seen(self) -> tuple[Look, Changes]:
         look = self.look()
-        return look, changes(self._before, look)
+        if self._compared[0] is not self._before or self._compared[1] is not look:
+            self._compared = (self._before, look, changes(self._before, look))
+        return look, self._compared[2]
 
     def _what_changed(self) -> tuple[str, ...]:
         look, changed = self._seen()
