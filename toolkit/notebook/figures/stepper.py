@@ -9,7 +9,7 @@ from toolkit.notebook.colours import of_phase
 from toolkit.notebook.figures import Figure
 from toolkit.notebook.html import AMBER, FAINT, GREEN, INK, MONO, chip
 from toolkit.notebook.manual import page_of_call, page_of_reference
-from toolkit.trace.look import NOTHING, told
+from toolkit.trace.look import told
 from toolkit.trace.step import shortened
 
 TYPE_CHECKING = False
@@ -103,9 +103,13 @@ def _event_facts(event: "Event") -> list[Any]:
 def _seen(stepper: "Stepper") -> dict[str, Any]:
     """Return the tables of what can be seen, empty where there is nothing (any more)."""
     try:
-        look = stepper.look()
-    except EngineError:
-        look = NOTHING
+        return _tables(stepper)
+    except EngineError:  # it was given up, or the program has ended, perhaps between two of the tables
+        return {"pid": 0, "changes": [], "tables": {}}
+
+
+def _tables(stepper: "Stepper") -> dict[str, Any]:
+    look = stepper.look()
     if not look.pid:
         return {"pid": 0, "changes": [], "tables": {}}
     different = stepper.raw.changes()
