@@ -203,6 +203,20 @@ def close_on_exec_from(first_fd: int) -> None:
                     _set_cloexec(int(name))
 
 
+def inherited(first_fd: int, end_fd: int) -> set[int]:
+    """Return which descriptors from `first_fd` to before `end_fd` this program was given: its own close on exec."""
+    return {fd for fd in map(int, os.listdir("/proc/self/fd")) if first_fd <= fd < end_fd and _is_inheritable(fd)}
+
+
+def _is_inheritable(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError as exc:
+        if exc.errno != errno.EBADF:  # the listing's own
+            raise
+        return False
+
+
 def close_all_but(kept: "Collection[int]") -> None:
     """Close every descriptor that is not in `kept`: whatever the caller of this program left open among them."""
     fds = [int(name) for name in os.listdir("/proc/self/fd")]

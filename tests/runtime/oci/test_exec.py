@@ -34,6 +34,7 @@ def box(runtime: Runtime, bundle: Bundle) -> Iterator[tuple[Runtime, str]]:
         (("--user", "5:6"), "id -u; id -g", "5\n6\n"),
         (("--user", "5:6", "--additional-gids", "7", "--additional-gids", "8"), "id -G", "6 7 8\n"),
         (("--cap", "CAP_SYS_TIME"), "grep CapEff /proc/self/status", "CapEff:\t0000000022000420\n"),
+        (("--cap", "CAP_SYS_TIME"), "grep CapInh /proc/self/status", "CapInh:\t0000000000000000\n"),
         ((), "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1\n"),
         ((), "ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 "),
         ((), "cat /proc/1/comm", "sleep\n"),

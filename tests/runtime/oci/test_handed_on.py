@@ -126,6 +126,15 @@ def test_descriptors_that_are_kept(runtime: Runtime, bundle: Bundle, tmp_path: P
     assert done.out.split() == kept.split(), done.err
 
 
+def test_more_descriptors_than_there_are_are_no_way_to_our_own(ours: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "given").write_text("given\n")
+    bundle.script("for n in $(seq 3 99); do [ -e /proc/$$/fd/$n ] && echo $n; done; true")
+    opened = [os.open(tmp_path / "given", os.O_RDONLY) for _ in range(3)]
+    done = _run_with(ours, bundle, opened, ("--preserve-fds", "100"))
+    assert [number for number in done.out.split() if int(number) < 10] == ["3", "4", "5"], done.err
+    assert len(done.out.split()) <= 4, "the shell's own, besides"
+
+
 def _run_with(runtime: Runtime, bundle: Bundle, fds: list[int], flags: tuple[str, ...], **env: str) -> Any:
     """Run a bundle with these descriptors as 3, 4, ..."""
 

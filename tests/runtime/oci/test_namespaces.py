@@ -140,6 +140,14 @@ def test_container_without_mount_namespace_is_only_chrooted(ours: Runtime, bundl
     assert Path("/proc/self/mountinfo").read_text() == before
 
 
+def test_config_can_have_another_name(ours: Runtime, bundle: Bundle) -> None:
+    bundle.script("echo alive")
+    bundle.write()
+    (bundle.path / "config.json").rename(bundle.path / "other.json")
+    assert "not found" in ours("run", "--bundle", str(bundle.path), "it").err
+    assert ours("run", "--bundle", str(bundle.path), "--config", "other.json", "it").out == "alive\n"
+
+
 @pytest.mark.parametrize("flag", ["--no-pivot", "--no-new-keyring"])
 def test_flags_that_change_how_it_is_shut_in(runtime: Runtime, bundle: Bundle, flag: str) -> None:
     bundle.script("cut -d' ' -f5 /proc/self/mountinfo | head -1; ls -d /work /etc/passwd; cat /proc/keys | wc -l")

@@ -360,10 +360,16 @@ def test_checkpoints_are_refused(ours: Runtime, word: str) -> None:
     assert done.err.startswith("this runtime can neither freeze a container to disk nor thaw one")
 
 
-def test_systemd_cgroups_are_refused(ours: Runtime) -> None:
-    done = ours("list", before=("--systemd-cgroup",))
+@pytest.mark.parametrize("flags", [("--systemd-cgroup",), ("--cgroup-manager", "systemd")])
+def test_systemd_cgroups_are_refused(ours: Runtime, flags: tuple[str, ...]) -> None:
+    done = ours("list", before=flags)
     assert done.code == 1
     assert done.err.startswith("--systemd-cgroup: this runtime makes cgroups itself, without systemd")
+
+
+def test_cgroup_manager_of_crun_is_known(ours: Runtime) -> None:
+    assert ours("list", before=("--cgroup-manager", "cgroupfs")).code == 0
+    assert "'disabled'" in ours("list", before=("--cgroup-manager", "disabled")).err
 
 
 @pytest.mark.parametrize("form", ["json", "text"])

@@ -45,7 +45,10 @@ def _operate(session: Session, parsed: Parsed, name: str, words: list[str], log:
 
     if parsed["log-format"] not in ("", "text", "json"):
         raise UsageError(f"invalid --log-format: {parsed['log-format']!r}; it is text or json")
-    if parsed["systemd-cgroup"]:
+    if parsed["cgroup-manager"] not in ("cgroupfs", "systemd"):
+        message = f"--cgroup-manager: {parsed['cgroup-manager']!r}: this runtime makes cgroups itself: cgroupfs"
+        raise UsageError(message)
+    if parsed["systemd-cgroup"] or parsed["cgroup-manager"] == "systemd":
         hint = "have the caller use cgroupfs: podman --cgroup-manager=cgroupfs, containerd SystemdCgroup = false"
         message = f"--systemd-cgroup: this runtime makes cgroups itself, without systemd; {hint}"
         raise UsageError(message)
@@ -118,6 +121,7 @@ OCI = Command(
         Flag("log-format", "", STRING, "text or json", default="text"),
         Flag("debug", "", BOOL, "Log what only developers want to read, too"),
         Flag("systemd-cgroup", "", BOOL, "Refused: this runtime makes cgroups itself"),
+        Flag("cgroup-manager", "", STRING, "cgroupfs, as crun has it", default="cgroupfs"),
         Flag("criu", "", STRING, "Accepted for runc's callers, and ignored"),
         Flag("rootless", "", STRING, "Accepted for runc's callers, and ignored"),
         Flag("version", "v", BOOL, "Print the version of the runtime and of the specification"),

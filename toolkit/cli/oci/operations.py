@@ -41,6 +41,7 @@ def _wishes(flags: Parsed, *, is_foreground: bool = False) -> "Wishes":
         pivots=not flags.get("no-pivot"),
         has_keyring=not flags.get("no-new-keyring"),
         is_foreground=is_foreground,
+        config=flags.get("config") or "config.json",
         subgroups=flags.get("cgroup") or (),
     )
 

@@ -56,7 +56,8 @@ _NO_PIVOT = Flag("no-pivot", "", BOOL, "Move the root instead of pivot_root, for
 _NO_KEYRING = Flag("no-new-keyring", "", BOOL, "Keep the caller's session keyring")
 _DETACH = Flag("detach", "d", BOOL, "Do not stay with the process")
 _NO_SUBREAPER = Flag("no-subreaper", "", BOOL, "Do not adopt the process's orphans")
-_CREATE = (_BUNDLE, _CONSOLE, _PID_FILE, _PRESERVE, _NO_PIVOT, _NO_KEYRING)
+_CONFIG = Flag("config", "f", STRING, "File of the config, a path from the bundle (default: config.json)")
+_CREATE = (_BUNDLE, _CONFIG, _CONSOLE, _PID_FILE, _PRESERVE, _NO_PIVOT, _NO_KEYRING)
 _FORMAT = Flag("format", "f", STRING, "table or json", default="table")
 
 OPERATIONS = {

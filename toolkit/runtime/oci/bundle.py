@@ -40,19 +40,20 @@ def read_json(path: str, what: str) -> Any:
         raise InvalidError(f"{what} {path}: {(exc.strerror or str(exc)).lower()}") from exc
 
 
-def load(bundle: str, warn: "Warn") -> "Config":
+def load(bundle: str, warn: "Warn", file: str = CONFIG_NAME) -> "Config":
     """Return the config of the bundle in a directory, ready to be planned.
 
     Args:
         bundle: an absolute path.
         warn: is told what is ignored.
+        file: the config, a path from there.
 
     Raises:
         NotFoundError: there is no config.
         InvalidError: it means nothing, or names what is not there; the message begins with the JSON path.
         UnsupportedError: it asks for what this machine lacks.
     """
-    document = read_json(f"{bundle}/{CONFIG_NAME}", "JSON specification file")
+    document = read_json(os.path.join(bundle, file), "JSON specification file")
     return prepared(document, bundle, warn)
 
 

@@ -56,8 +56,8 @@ def of_changes(config: "dict[str, Any]", changes: Changes) -> "Process":
         process["user"] = {**user, "additionalGids": [*user.get("additionalGids", []), *changes.additional_gids]}
     if changes.capabilities:
         sets = process.get("capabilities", {})
-        kinds = ("bounding", "effective", "permitted", "inheritable", "ambient")
-        process["capabilities"] = {kind: [*sets.get(kind, []), *changes.capabilities] for kind in kinds}
+        more = {kind: [*sets.get(kind, []), *changes.capabilities] for kind in ("bounding", "effective", "permitted")}
+        process["capabilities"] = {**sets, **more}  # to inherit them is not asked for (CVE-2022-29162)
     return validate.process(process)
 
 

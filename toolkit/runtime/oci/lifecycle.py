@@ -52,6 +52,8 @@ class Wishes(NamedTuple):
     has_keyring: bool = True
     is_foreground: bool = False
     """The command stays, and looks after a terminal itself."""
+    config: str = bundle.CONFIG_NAME
+    """The file of the config, a path from the bundle."""
     subgroups: "tuple[str, ...]" = ()
     """Of an exec: groups below the container's, as `cgroups.subgroups` reads them."""
 
@@ -88,7 +90,7 @@ def create(store: Store, ident: str, bundle_dir: str, wishes: Wishes, log: "Log"
         EngineError: it cannot be made; all that was made is undone.
     """
     directory = os.path.realpath(bundle_dir)
-    config = bundle.load(directory, log.warning)
+    config = bundle.load(directory, log.warning, wishes.config)
     cgroups.check_path(config)
     console = Console(config["process"], wishes.console_socket, is_foreground=wishes.is_foreground)
     kept_fds = listen_fds(config, wishes.preserve_fds)

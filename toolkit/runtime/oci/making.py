@@ -157,7 +157,7 @@ def _be_outside(plan: tuple[Step, ...], sock: socket.socket, fifos: Fifos, kept_
         process.set_parent_death_signal(signal.SIGKILL)
         process.set_dumpable(0)  # so init is born so: who is in the container already may not look into it
         # Init must hold neither our lock nor what our caller left open; nor a way to the host.
-        process.close_all_but({0, 1, 2, sock.fileno(), *fifos, *range(3, 3 + kept_fds)})
+        process.close_all_but({0, 1, 2, sock.fileno(), *fifos, *process.inherited(3, 3 + kept_fds)})
         context = Context(OUTSIDE, reports, NO_STDIO, reports)
         carry_out(plan, 0, context, Watcher(sock, is_gated=False), not_inits=())
     except (EngineError, OSError) as exc:
