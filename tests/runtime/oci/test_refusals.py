@@ -118,6 +118,11 @@ WRONG = [
         {"vm.swappiness": "1"},
         "linux.sysctl['vm.swappiness']: sysctl 'vm.swappiness' is not in a namespace",
     ),
+    (
+        "linux.sysctl",
+        {"kernel.hostname": "x"},
+        "linux.sysctl['kernel.hostname']: sysctl 'kernel.hostname' conflicts with the field hostname",
+    ),
     ("linux.sysctl", {"kernel.msgmax": 5}, "linux.sysctl['kernel.msgmax']: a number where a string is expected"),
     ("linux.rootfsPropagation", "rshare", "linux.rootfsPropagation: unknown value 'rshare'"),
     ("linux.devices", [{"type": "c", "path": "null", "major": 1, "minor": 3}], "linux.devices[0].path: 'null' is not"),

@@ -9,7 +9,6 @@ _SYSCTL_KINDS = {
     "kernel.shm_rmid_forced": "ipc",
     "fs.mqueue.": "ipc",
     "kernel.domainname": "uts",
-    "kernel.hostname": "uts",
     "net": "net",
 }
 """Settings, or how their names begin, and the namespace that keeps them (namespaces(7))."""
@@ -22,6 +21,8 @@ def is_own(key: str, wanted: dict[str, str]) -> bool:
     Raises:
         InvalidError: it is not.
     """
+    if key == "kernel.hostname":  # as runc and crun
+        raise InvalidError("sysctl 'kernel.hostname' conflicts with the field hostname", hint="set that one")
     kind = _SYSCTL_KINDS.get(key) or _SYSCTL_KINDS.get(key.partition(".")[0]) or _SYSCTL_KINDS.get(key[:10])
     if kind is None or not set(key) <= _SYSCTL_LETTERS:
         raise InvalidError(f"sysctl '{key}' is not in a namespace of its own", hint="set it on the host, for everyone")
