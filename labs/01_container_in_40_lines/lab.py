@@ -23,7 +23,7 @@
 #
 # ## How a lab works
 #
-# - A cell that says `# YOUR CODE HERE` is yours: put your lines in place of these two.
+# - A cell that says `# YOUR CODE HERE` is yours: put your lines in place of that one and the `raise` below it.
 # - A cell with `check(...)` asks the kernel whether you are there. It does not read what you wrote: it looks at your
 #   processes from outside, so any way that leads there is right.
 # - The card below it shows what was expected and what was found. Not there yet? Each time you run the check you get one

@@ -23,7 +23,7 @@ _LONGEST = 160
 def result_text(result: "Result") -> str:
     """Return what a check found, a line for each thing that it looked at."""
     word = WORDS[result.state]
-    lines = [f"{result.task} {result.title}: {word}, {result.points:g} of {result.max_points:g} points"]
+    lines = [f"{result.task} {result.title}: {word}, {result.points:g} of {points_text(result.max_points)}"]
     if result.first:
         lines.append(f"  first comes {result.first}: this task builds on it")
     if result.reason:
@@ -38,6 +38,11 @@ def result_text(result: "Result") -> str:
     if result.hints:
         lines.append(f"  {more_hints(result)}")
     return "\n".join(lines)
+
+
+def points_text(points: float) -> str:
+    """Return a number of points in words: "1 point", "2.5 points"."""
+    return "1 point" if points == 1 else f"{points:g} points"
 
 
 def shortened(text: str) -> str:
@@ -58,6 +63,6 @@ def begin_text(lab: "Definition | None", obstacles: "Sequence[tuple[str, str]]")
     """Return what a lab is about, and what stands in its way."""
     lines = [f"{reason}{f'; what helps: {cure}' if cure else ''}" for reason, cure in obstacles]
     if lab is not None:
-        lines.insert(0, f"{lab.title}: {lab.points:g} points, about {lab.minutes} minutes")
-        lines += [f"  {each.ident} {each.title} ({each.points:g} points)" for each in lab.tasks]
+        lines.insert(0, f"{lab.title}: {points_text(lab.points)}, about {lab.minutes} minutes")
+        lines += [f"  {each.ident} {each.title} ({points_text(each.points)})" for each in lab.tasks]
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from html import escape
 
 from toolkit.lab.task import BROKEN, DONE, LACKING, LATE, OPEN
-from toolkit.lab.text import MARKS, WORDS, more_hints, shortened
+from toolkit.lab.text import MARKS, WORDS, more_hints, points_text, shortened
 from toolkit.notebook.html import AMBER, BLUE, FAINT, GREEN, INK, LINE, MONO, chip
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ _COLOURS = {DONE: GREEN, OPEN: AMBER, LATE: AMBER, LACKING: FAINT, BROKEN: FAINT
 def result_html(result: "Result") -> str:
     """Return the card of one check."""
     colour = _COLOURS[result.state]
-    points = f"{result.points:g} of {result.max_points:g} points"
+    points = f"{result.points:g} of {points_text(result.max_points)}"
     title = f"<b>{escape(result.task)} {escape(result.title)}</b>"
     head = f'{title}&ensp;{chip(WORDS[result.state], colour)}&ensp;<span style="color:{FAINT}">{points}</span>'
     return _card(colour, head, [_first(result), _reason(result), _claims(result.claims), _hints(result)])
@@ -72,10 +72,10 @@ def _row(claim: "Claim") -> str:
 
 def _cell(text: str, style: str = "") -> str:
     looks = (
-        f"padding:.2em 1.2em .2em 0;text-align:left;vertical-align:top;border:none;white-space:normal;"
+        f"padding:.2em 1.2em .2em 0;text-align:left;vertical-align:baseline;border:none;white-space:normal;"
         f"overflow-wrap:anywhere;{style}"
     )
-    return f'<td style="{looks}">{escape(text)}</td>'
+    return f'<td style="{looks}">{_code(text)}</td>'
 
 
 def _hints(result: "Result") -> str:
@@ -103,9 +103,9 @@ def begin_html(lab: "Definition | None", obstacles: "Sequence[tuple[str, str]]")
     if lab is None:
         return _card(AMBER, chip("no lab here", AMBER), told)
     mark = chip("ready", GREEN) if not obstacles else chip("something is in the way", AMBER)
-    note = f'<span style="color:{FAINT}">{lab.points:g} points, about {lab.minutes} minutes</span>'
+    note = f'<span style="color:{FAINT}">{points_text(lab.points)}, about {lab.minutes} minutes</span>'
     rows = [
-        _cell(each.ident) + _cell(each.title) + _cell(f"{each.points:g} points", f"color:{FAINT}") for each in lab.tasks
+        _cell(each.ident) + _cell(each.title) + _cell(points_text(each.points), f"color:{FAINT}") for each in lab.tasks
     ]
     head = f"<b>{escape(lab.title)}</b>&ensp;{mark}&ensp;{note}"
     return _card(AMBER if obstacles else GREEN, head, [*told, _table(rows)])
