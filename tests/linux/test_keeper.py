@@ -20,6 +20,7 @@ process.set_child_subreaper(1)
 keep = keeper.load()
 said, say = os.pipe()
 end, ended = os.pipe()
+wait, go = os.pipe()
 os.set_inheritable(end, True)
 shared = [1]
 maker = os.fork()
@@ -29,6 +30,7 @@ if maker == 0:
     os.close(until)
     os.close(ended)
     os.write(say, f"{os.getpid()} {os.getppid()}\\n".encode())
+    os.read(wait, 1)
     HOW
     os._exit(5)
 assert os.waitpid(maker, 0) == (maker, 0)
@@ -40,6 +42,7 @@ while len(files := os.listdir(f"/proc/{keeper_pid}/fd")) > 1:
     pass  # it has just begun
 print("open:", files, os.readlink(f"/proc/{keeper_pid}/fd/0").partition(":")[0])
 print("alive:", os.waitpid(keeper_pid, os.WNOHANG) == (0, 0))
+os.write(go, b".")
 THEN
 print("keeper:", os.waitpid(keeper_pid, 0)[1])
 os.close(ended)
