@@ -14,10 +14,8 @@ _PREFIXES = {"x86_64": "", "aarch64": "aarch64-linux-gnu-"}
 _PARENT = """
 import os, sys
 from toolkit.linux import keeper, process, signals
-from toolkit.linux.namespace import CLONE_PARENT
-
 process.set_child_subreaper(1)
-keep = keeper.load()
+code = keeper.load()
 said, say = os.pipe()
 end, ended = os.pipe()
 wait, go = os.pipe()
@@ -26,7 +24,8 @@ shared = [1]
 maker = os.fork()
 if maker == 0:
     until, held = os.pipe()
-    assert keep(until, keeper.CLONE_VM | CLONE_PARENT | signals.SIGCHLD) == 0
+    assert code.keep(until) > 0
+    assert code.succeed(keeper.SUCCESSOR) == 0
     os.close(until)
     os.close(ended)
     os.write(say, f"{os.getpid()} {os.getppid()}\\n".encode())
@@ -94,18 +93,13 @@ def test_worker_goes_on_when_its_keeper_is_killed() -> None:
     assert _lines(how, "os.kill(keeper_pid, signals.SIGKILL)") == [*_IT_WAITS, "keeper: 9", f"worker: {7 << 8}"]
 
 
-def test_caller_goes_on_where_no_worker_can_be_made() -> None:
+def test_maker_goes_on_where_no_successor_can_be_made() -> None:
     program = """
-import os, errno
-from toolkit.linux import keeper, process, signals
-process.set_child_subreaper(1)
-until, held = os.pipe()
-print(keeper.load()(until, 0x10000))  # CLONE_THREAD alone means nothing
-os.close(held)
-print(os.wait()[1])
+from toolkit.linux import keeper
+print(keeper.load().succeed(0x10000), "and on")  # CLONE_THREAD alone means nothing
 """
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=20)
-    assert done.stdout.split() == ["-22", "0"]
+    assert done.stdout.split() == ["-22", "and", "on"]
 
 
 def test_machine_without_code_has_no_keeper(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 The processes that wait in reserve have been born already when strace could be
 attached to them, so it is attached to the zygote, and the pair that is used is
-one of the next.
+one of the next; so is the helper, which those ask that need somebody outside.
 """
 
 from pathlib import Path
@@ -57,6 +57,9 @@ def _start(
     strace = Strace(output, family.zygote())
     for _again in range(2):  # the pair that waits now, and the one that is being made
         run(engine, "true")
+    used = engine.containers.create(ContainerOptions(BUSYBOX, ("true",))).step().finish()
+    assert collect(used).code == 0
+    family.helper()
     container = engine.containers.create(ContainerOptions(BUSYBOX, ("true",), **options))
     attachment = container.step().finish() if is_gated else container.start(attach=True, trace=True)
     assert attachment is not None

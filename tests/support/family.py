@@ -5,8 +5,10 @@ zygote
 │   ├── starter                only during a start that needs one; it holds the lock until it hands over
 │   └── init                   the container's first process
 ├── monitor in reserve
-│   └── worker in reserve
-└── keeper of that worker's memory
+│   └── worker in reserve        pid 1 of a pid namespace
+├── keeper of that worker's memory
+└── monitor of the helper
+    └── helper                   waits for those who need somebody outside
 """
 
 import os
@@ -48,6 +50,14 @@ def is_dead(pid: int) -> bool:
     return found is None or found.state == "Z"
 
 
+def _is_in_namespace_of(pid: int, other: int) -> bool:
+    """Tell whether two processes are in the same pid namespace; one that has just ended is in none."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid") == os.readlink(f"/proc/{other}/ns/pid")
+    except OSError:
+        return False
+
+
 class Family:
     """The processes of one engine, those excepted that were there before this was made."""
 
@@ -78,16 +88,27 @@ class Family:
 
     def reserve(self) -> tuple[int, int, int]:
         """Return the zygote, and the monitor and worker that the next start will find: the pair that waits longest."""
+        return self._waiting(is_helper=False)
+
+    def helper(self) -> tuple[int, int, int]:
+        """Return the zygote, and the monitor and worker that the next exec will find."""
+        return self._waiting(is_helper=True)
+
+    def _waiting(self, *, is_helper: bool) -> tuple[int, int, int]:
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
             members = self.members()
             for worker in sorted(members.values()):
                 monitor = members.get(worker.parent)
                 zygote = members.get(monitor.parent) if monitor else None
-                if monitor and zygote and not self._is_busy(monitor) and not self._is_busy(worker):
+                if not monitor or not zygote or self._is_busy(monitor) or self._is_busy(worker):
+                    continue
+                if "anon_inode:[eventpoll]" not in worker.files:
+                    continue  # it does not wait yet
+                if _is_in_namespace_of(worker.pid, zygote.pid) == is_helper:
                     return zygote.pid, monitor.pid, worker.pid
             time.sleep(0.005)
-        raise AssertionError("no zygote with a pair in reserve")
+        raise AssertionError(f"no zygote with a {'helper' if is_helper else 'pair'} in reserve")
 
     def keeper(self, worker: int) -> int:
         """Return the process that keeps a worker's memory: it has nothing open but a pipe of the worker's."""
@@ -123,17 +144,19 @@ class Family:
         return starter, found.parent, inits[0] if inits else 0
 
     def strays(self) -> list[str]:
-        """Return the members that are neither the zygote nor of the pairs that it keeps in reserve."""
+        """Return the members that are neither the zygote nor of the pairs that it keeps in reserve, nor its helper."""
         members = self.members()
         # Whoever waits for a request has the engine's log as its stdout and nothing else of the engine's open.
         keep: set[int] = set()
-        pairs = 0
+        most = {False: MOST_PAIRS, True: 1}  # pairs; helpers
         for worker in sorted(members.values(), reverse=True):
             monitor = members.get(worker.parent)
             zygote = members.get(monitor.parent) if monitor else None
-            if monitor and zygote and pairs < MOST_PAIRS and not self._is_busy(monitor) and not self._is_busy(worker):
-                keep |= {worker.pid, monitor.pid, zygote.pid}
-                pairs += 1
+            if monitor and zygote and not self._is_busy(monitor) and not self._is_busy(worker):
+                is_helper = _is_in_namespace_of(worker.pid, zygote.pid)
+                if most[is_helper]:
+                    most[is_helper] -= 1
+                    keep |= {worker.pid, monitor.pid, zygote.pid}
         return [f"process {one.pid} {one.comm} {sorted(one.files)}" for pid, one in members.items() if pid not in keep]
 
 

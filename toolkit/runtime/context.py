@@ -7,6 +7,8 @@ from toolkit.runtime.steps.base import INIT, OUTSIDE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from toolkit.linux.sock import Socket
     from toolkit.runtime.channel import Message
     from toolkit.runtime.steps.waiting import RunHooks
@@ -61,6 +63,7 @@ class Context:
         "reports",
         "root_fd",
         "stdio",
+        "succeed",
         "target_pidfd",
         "turn",
     )
@@ -75,6 +78,8 @@ class Context:
         self.reports = reports
         self.turn: Socket | None = None
         """Leads to the other actor, where there are two."""
+        self.succeed: Callable[[int], int] | None = None
+        """Makes a successor of this process, born with these flags, see `linux.keeper`; None: it forks."""
         self.stdio = stdio
         """What becomes the process's descriptors 0, 1 and 2 where it has no terminal; else -1 each."""
         self.handed: list[int] = []

@@ -39,6 +39,8 @@ _LAYOUT = struct.Struct("<cBB7i5?")
 """The kind, how many bytes of the descriptors are of quiet ones, at which byte the connection is, then the fields."""
 TENDED_AT = _LAYOUT.size - 1
 """Where in a HANDOVER stands whether there is more to do than to wait."""
+ATTACHED_AT = _LAYOUT.size - 2
+"""Where in a HANDOVER stands whether whoever asked stays attached."""
 _FD_BYTES = 4
 _TIME_BYTES = 30
 _BACKLOG = 16

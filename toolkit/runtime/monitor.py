@@ -16,6 +16,7 @@ import time
 from _socket import MSG_CMSG_CLOEXEC
 
 from toolkit.core import clock, document
+from toolkit.core.errors import StartError
 from toolkit.linux import namespace, process, sock
 from toolkit.runtime import channel, frames, handover, journal, remains, restart, starter
 from toolkit.runtime.handover import Handover
@@ -34,11 +35,11 @@ _MAX_PACKET = 128 * 1024
 _RIGHTS_SPACE = 64
 
 
-def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # noqa: C901, PLR0912 - each call more would cost pages: see above
+def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # noqa: C901, PLR0912, PLR0915 - each call more would cost pages: see above
     """Be the monitor of the process `pid`, until that has ended.
 
     The two waits in here are where a monitor spends its life; one whose
-    container does nothing never gets past the second.
+    container does nothing, and is watched by nobody, never gets past the second.
 
     Args:
         pid: the worker in reserve; 0: who it is will be told.
@@ -56,6 +57,8 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
             handed, rights = data, ancillary[0][2]
         elif kind == b"S":
             started = data[1:]
+            if handed[handover.ATTACHED_AT]:
+                _get_warm(handed, rights)
             poll.poll()
         elif kind == b"N":
             status = data[1:]
@@ -66,7 +69,9 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
         elif kind == b"T":
             terminal = ancillary[0][2]
         elif kind == b"P":
-            pid = int(data[1:])
+            before, pid = pid, int(data[1:])
+            if before not in (0, pid):
+                os.waitpid(before, 0)  # its maker, in whose place it is
         else:
             break
     if helper:
@@ -91,7 +96,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
     poll.register(pidfd, POLLIN)
     for (fd,) in struct.iter_unpack("i", rights[handed[1] :] + terminal):
         poll.register(fd, POLLIN)
-    if not handed[handover.TENDED_AT]:
+    if not handed[handover.TENDED_AT] and not handed[handover.ATTACHED_AT]:  # who is attached waits for each touch
         poll.poll()
     _wake(Handover.decode(handed, rights), terminal, pid, pidfd)
 
@@ -122,6 +127,11 @@ def _serve_unusual(data: bytes, rights: bytes, handed: tuple[bytes, bytes], pid:
         _undo(order, fds)
     elif handed[0] and pid:
         os.waitpid(pid, 0)  # it was killed in the middle: so is what it had begun, by whoever finds the lock free
+        made = Handover.decode(*handed)
+        request = Request.decode(made.request)
+        if not request.run_dir:  # an exec has none, and nobody would tell
+            died = StartError("the process died while it was being set up", hint="see the container's limits")
+            remains.undo(request, died, -1, sock.adopt(made.connection_fd))
 
 
 def begin_outside(request: bytes, fds: list[int]) -> None:
@@ -188,17 +198,41 @@ def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int) -> None:
         relay.add_peer(asker)
     else:
         os.close(handed.connection_fd)
+    request = Request.decode(handed.request)
     wants_restart = False
     if handed.is_tended:
-        wants_restart = _tend(relay, handed, pid, pidfd)
+        wants_restart = _tend(relay, handed, request, pid, pidfd)
     else:
         relay.run(pidfd)
-    _finish(relay, handed, pid, asker, wants_restart=wants_restart)
+    _finish(relay, handed, request, pid, asker, wants_restart=wants_restart)
 
 
-def _tend(relay: Relay, handed: Handover, pid: int, pidfd: int) -> bool:
+def _get_warm(handed: bytes, rights: bytes) -> None:
+    """Touch what the end will touch while nobody waits for it: whoever is attached waits for each page then."""
+    made = Handover.decode(handed, rights)
+    remains.was_oom_killed(Request.decode(made.request))
+    _goodbye(ExitRecord(0, oom_killed=False, started_at=made.started_at, finished_at=clock.now()))
+    relay = Relay(-1, stdin_once=False)
+    ours, theirs = sock.pair(sock.SOCK_STREAM)
+    ended, writer = os.pipe()
+    os.close(writer)
+    relay.add_outputs(os.dup(ended), os.dup(ended))
+    relay.set_stdin(-1)
+    relay.add_peer(Peer(ours, output=True, stdin=False))
+    relay.run(ended)
+    relay.say_goodbye(b".")
+    relay.dismiss()
+    os.close(ended)
+    theirs.close()
+
+
+def _goodbye(how: ExitRecord) -> bytes:
+    """Return the last frame that those who are attached get."""
+    return frames.control({"event": "exited"} | how._asdict())
+
+
+def _tend(relay: Relay, handed: Handover, request: Request, pid: int, pidfd: int) -> bool:
     """Carry bytes and do what else is due; tell whether the container is to be started again because it was unwell."""
-    request = Request.decode(handed.request)
     if request.log_keeping:
         max_bytes, max_files, attributes = request.log_keeping
         relay.log = TurningLog(handed.log_fd, request.log, max_bytes, max_files, attributes)
@@ -213,13 +247,14 @@ def _tend(relay: Relay, handed: Handover, pid: int, pidfd: int) -> bool:
     return tending.wants_restart
 
 
-def _finish(relay: Relay, handed: Handover, pid: int, asker: Peer | None, *, wants_restart: bool) -> None:
+def _finish(
+    relay: Relay, handed: Handover, request: Request, pid: int, asker: Peer | None, *, wants_restart: bool
+) -> None:
     """Record how the container ended, clear up after it, tell those who are attached."""
-    request = Request.decode(handed.request)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     oom_killed = remains.was_oom_killed(request)
     how = ExitRecord(code if code >= 0 else 128 - code, oom_killed, handed.started_at, clock.now())
-    goodbye = frames.control({"event": "exited"} | how._asdict())
+    goodbye = _goodbye(how)
     if request.successor and _is_left_to(asker, relay, goodbye):
         remains.remove_cgroups(request)
         os.close(handed.lock_fd)
@@ -256,7 +291,7 @@ def _restart(relay: Relay, request: Request, how: ExitRecord, policy: Policy, lo
     """Tell those who are attached that it has ended; start it again when its time has come."""
     remains.remove_cgroups(request)
     remains.note_end(request, how)
-    relay.say_goodbye(frames.control({"event": "exited"} | how._asdict()))
+    relay.say_goodbye(_goodbye(how))
     relay.dismiss()
     if restart.wait_out(request, policy, relay.listener):
         restart.succeed(request, policy, lock_fd)

@@ -73,7 +73,7 @@ def record(request: Request, how: ExitRecord) -> None:
         os.rename(f"{request.exit_file}.new", request.exit_file)
 
 
-def explained(exc: OSError) -> EngineError:
+def explained(exc: EngineError | OSError) -> EngineError:
     """Return what a call that failed outside of the plan's steps means for the start."""
     if isinstance(exc, EngineError):
         return exc

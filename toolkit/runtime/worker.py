@@ -12,11 +12,11 @@ import time
 from toolkit.core import document
 from toolkit.core.errors import EngineError, SyscallError
 from toolkit.core.record import NamedTuple
-from toolkit.linux import process, procfs, signals, sock
+from toolkit.linux import keyring, process, procfs, signals, sock
 from toolkit.linux.namespace import CLONE_NEWPID, unshare
 from toolkit.runtime import channel, frames, handover, remains, steps
 from toolkit.runtime.context import NO_STDIO, Context
-from toolkit.runtime.perform import Watcher, be_init
+from toolkit.runtime.perform import Watcher, be_init, carry_out
 from toolkit.runtime.rehearsal import rehearse_worker
 from toolkit.runtime.request import Request
 from toolkit.runtime.steps import RESERVE_STEPS
@@ -25,6 +25,7 @@ from toolkit.trace.recorder import set_current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
 
@@ -39,6 +40,7 @@ class ToMonitor:
         self._connection_fd = -1
         self._lock_fd = -1
         self._request = b""
+        self._made: handover.Handover | None = None
 
     def take(self, connection: sock.Socket, lock_fd: int, request: bytes) -> None:
         """Note what this is all for."""
@@ -47,7 +49,11 @@ class ToMonitor:
         self._request = request
 
     def born(self, pid: int) -> None:
-        """Never called: this process is the one that is born."""
+        """Say who this process is, which has just been born as a successor."""
+        _die_with(self._monitor)
+        handover.send(self._monitor, handover.PROCESS, str(pid).encode())
+        if self._made is not None:
+            self._made.announce(self._monitor, pid)
 
     def master(self, fd: int) -> None:
         """Give the terminal's master to the monitor."""
@@ -62,8 +68,16 @@ class ToMonitor:
         """Have the monitor undo what this start has begun."""
         handover.send(self._monitor, handover.FAILED, handover.undo_order(self._request, message), self.fds)
 
-    def hand_over(self) -> None:
-        """Note that the monitor has the lock and the request, and this process no longer."""
+    def hand_over(self, made: handover.Handover) -> None:
+        """Give the monitor what it needs; it has the lock and the request then, and this process no longer.
+
+        The lock is a directory of the host's: no /proc/self/fd/N may lead there (CVE-2024-21626).
+        """
+        made.send(self._monitor)
+        for fd in made.fds:
+            if fd != made.connection_fd:
+                os.close(fd)
+        self._made = made
         self._lock_fd = -1
         self._request = b""
 
@@ -103,7 +117,7 @@ def work(monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: 
     reports = ToMonitor(monitor)
     context = Context(steps.INIT, reports, NO_STDIO)
     early, obstacle = _begin_early(context)
-    connection, lock_fd, content = _await_request(listener, zygote_lives)
+    connection, lock_fd, content = await_request(listener, zygote_lives)
     request = Request.decode(content)
     reports.take(connection, lock_fd, content)
     if not request.uses_reserve:
@@ -118,12 +132,8 @@ def work(monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: 
     except OSError as exc:
         reports.failed(channel.failure(remains.explained(exc), -1))
         os._exit(1)
-    made.send(monitor)
+    reports.hand_over(made)
     made.announce(monitor, pid)
-    for fd in made.fds:  # the lock is a directory of the host's: /proc/self/fd/N must not lead there (CVE-2024-21626)
-        if fd != made.connection_fd:
-            os.close(fd)
-    reports.hand_over()
     if request.trace:
         _record_early(pid, birth, born_ns, early)
     if not _has_more(connection):
@@ -137,6 +147,49 @@ def work(monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: 
     be_init(plan, len(RESERVE_STEPS), context, Watcher(connection, is_gated=False))
 
 
+def work_outside(
+    monitor: sock.Socket,
+    outside: sock.Socket,
+    token: int,
+    zygote_lives: int,
+    succeed: "Callable[[int], int]",
+) -> "NoReturn":
+    """Get warm, wait for somebody for whom a pair in reserve is of no use; become the program of an exec.
+
+    Anybody else is the monitor's to serve.
+
+    Args:
+        monitor: the way to it.
+        outside: where requests come from.
+        token: the zygote makes the next one when it is closed.
+        zygote_lives: readable when the zygote is gone.
+        succeed: makes a successor of this process, see `Context.succeed`.
+    """
+    _die_with(monitor)
+    rehearse_worker()
+    connection, lock_fd, content = await_request(outside, zygote_lives)
+    os.close(token)
+    request = Request.decode(content)
+    reports = ToMonitor(monitor)
+    reports.take(connection, lock_fd, content)
+    if request.run_dir or request.trace or request.gated:
+        handover.send(monitor, handover.OUTSIDE, content, reports.fds)
+        os._exit(0)
+    context = Context(steps.OUTSIDE, reports, NO_STDIO)
+    context.succeed = succeed
+    try:
+        keyring.join_session()  # else those whose quota of keys is used up would share the one of their zygote
+        process.set_dumpable(0)  # so the successor is born so, where others may be who look at it
+        made, context.stdio = handover.prepare(request, content, connection, lock_fd)
+        reports.hand_over(made)
+        plan_frame = frames.read_exactly_one(connection)
+        if plan_frame is not None:
+            carry_out(steps.decode(plan_frame[1]), 0, context, Watcher(connection, is_gated=False), not_inits=())
+    except (EngineError, OSError) as exc:
+        reports.failed(channel.failure(remains.explained(exc), -1))
+    os._exit(1)
+
+
 def _die_with(monitor: sock.Socket) -> None:
     process.set_parent_death_signal(signals.SIGKILL)
     if sock.has_ended(monitor):
@@ -148,7 +201,7 @@ def refuse(listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":
 
     Else whoever asks would wait for ever, for pairs that all die unheard.
     """
-    connection, lock_fd, content = _await_request(listener, zygote_lives)
+    connection, lock_fd, content = await_request(listener, zygote_lives)
     os.close(token)
     try:
         unshare(CLONE_NEWPID)
@@ -157,7 +210,7 @@ def refuse(listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":
     os._exit(1)  # where it works now, the client is told of a lost monitor, and tries again
 
 
-def _await_request(listener: sock.Socket, zygote_lives: int) -> tuple[sock.Socket, int, bytes]:
+def await_request(listener: sock.Socket, zygote_lives: int) -> tuple[sock.Socket, int, bytes]:
     """Return a connection, the lock of the container's run directory (or -1), and the request as it came."""
     connection = _accept(listener, zygote_lives)
     os.close(zygote_lives)

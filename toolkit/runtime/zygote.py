@@ -55,11 +55,14 @@ def main() -> None:
     outside = sock.unix()
     _listen(outside, path)
     pairs: dict[int, int] = {}
-    most = 1  # the second pair must not hold up whoever waits for the first
+    helpers: dict[int, int] = {}
+    most = 1  # the second pair, and the helper, must not hold up whoever waits for the first
     while place == _inode(path) != 0:  # else the engine is gone, or another zygote has its place
         while len(pairs) < most:
-            _fork_pair(listener, outside, pairs)
-        _await_taken(listener, outside, pairs)
+            _fork_waiting(stem.keep_ready, listener, outside, pairs, helpers)
+        if most == MOST_PAIRS and not helpers and stem.can_keep_outside():
+            _fork_waiting(stem.keep_outside, outside, listener, helpers, pairs)
+        _await_taken(listener, outside, pairs, helpers)
         most = MOST_PAIRS
 
 
@@ -121,70 +124,82 @@ def _inode(path: str) -> int:
         return 0
 
 
-def _fork_pair(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int]) -> None:
-    """Fork a pair that waits for a connection.
+def _fork_waiting(
+    life: "Callable[..., NoReturn]",
+    asked: sock.Socket,
+    other: sock.Socket,
+    waiting: dict[int, int],
+    others: dict[int, int],
+) -> None:
+    """Fork a pair, or a helper, that waits for a connection.
 
     Runs once for each start, and what it touches each monitor costs: so little is done here.
 
     Args:
-        listener: where connections come from.
-        outside: the zygote's own socket.
-        pairs: those that wait, gets one more: a pipe that ends when the pair has become a container, and one to close
-            then (a pair waits for a connection while it is open).
+        life: what it is to be.
+        asked: where its connections come from.
+        other: where the others' come from.
+        waiting: those of its kind that wait, gets one more: a pipe that ends when it has been used, and one to close
+            then (it waits for a connection while that is open).
+        others: those of the other kind.
     """
     taken, token = os.pipe()
     zygote_lives, held = os.pipe()
-    pairs[taken] = held
+    waiting[taken] = held
     if os.fork() == 0:
-        _close_ours(outside, pairs)
-        _be(stem.keep_ready, listener, token, zygote_lives)
+        _close_ours(other, waiting, others)
+        _be(life, asked, token, zygote_lives)
     os.close(token)
     os.close(zygote_lives)
 
 
-def _await_taken(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int]) -> None:
-    """Return when a pair is to be made for one that has become a container; meanwhile fork for those who ask for it.
+def _await_taken(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int], helpers: dict[int, int]) -> None:
+    """Return when somebody is to be made for one that has been used.
 
-    Those need a monitor with somebody outside.
+    Meanwhile fork a monitor for each who needs somebody outside and finds no helper.
     """
     poll = select.poll()
-    for taken in pairs:
+    for taken in (*pairs, *helpers):
         poll.register(taken, select.POLLHUP)
-    poll.register(outside.fileno(), select.POLLIN)
+    if not helpers:
+        poll.register(outside.fileno(), select.POLLIN)
     pause_ms = -1
     while True:
-        signals.alarm(IDLE_S)  # ends a zygote that is idle for long; the pairs that wait go with it
+        signals.alarm(IDLE_S)  # ends a zygote that is idle for long; those who wait go with it
         ready = poll.poll(pause_ms)
         for fd, _events in ready:
-            if fd in pairs:
-                poll.unregister(fd)
-                os.close(fd)
-                os.close(pairs.pop(fd))
-                pause_ms = _PAUSE_MS
-            else:
-                _fork_outside(listener, outside, pairs)
+            pause_ms = _PAUSE_MS
+            if fd == outside.fileno():
+                _fork_outside(listener, outside, pairs, helpers)
+                continue
+            poll.unregister(fd)
+            os.close(fd)
+            os.close(pairs.pop(fd) if fd in pairs else helpers.pop(fd))
+            if not helpers:
+                poll.register(outside.fileno(), select.POLLIN)
         if pause_ms >= 0 and not (ready and pairs):
             return
 
 
-def _fork_outside(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int]) -> None:
+def _fork_outside(listener: sock.Socket, outside: sock.Socket, pairs: dict[int, int], helpers: dict[int, int]) -> None:
     try:
         connection = sock.accept(outside)
     except OSError:
         return  # whoever it was has gone, or we have too much open: the next one asks again
     if os.fork() == 0:
         os.close(listener.fileno())
-        _close_ours(outside, pairs)
+        _close_ours(outside, pairs, helpers)
         _be(stem.begin_outside, connection)
     connection.close()
 
 
-def _close_ours(outside: sock.Socket, pairs: dict[int, int]) -> None:
+def _close_ours(other: sock.Socket, *waiting: dict[int, int]) -> None:
     """Close what a child must not keep: who outlives the zygote would keep others waiting for it."""
-    os.close(outside.fileno())
-    for taken, held in pairs.items():
-        os.close(taken)
-        os.close(held)
+    os.close(other.fileno())
+    for kind in waiting:
+        for taken, held in kind.items():
+            os.close(taken)
+            os.close(held)
 
 
 def _be(life: "Callable[..., NoReturn]", *arguments: object) -> "NoReturn":

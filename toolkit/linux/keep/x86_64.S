@@ -1,31 +1,34 @@
-/* long keep(int until /edi/, long flags /rsi/): make a worker that shares this process's memory, and a keeper of it.
+/* Two functions for processes that share their memory.  Registers alone carry what has to survive a system call, which
+ * spoils rax, rcx and r11.  Assembled into toolkit/linux/keeper.py; a test compares the two.
  *
- * The keeper lets go of every descriptor but `until`, waits until that has ended and a moment more, and ends.  The worker returns 0, on
- * the stack of the caller, which ends without touching it; so does the keeper.  Where no worker can be made, the caller
- * returns the error, and the keeper ends as soon as the other end of `until` is closed.
- * Registers alone carry what has to survive a system call, which spoils rax, rcx and r11.
- * Assembled into toolkit/linux/keeper.py; a test compares the two.
+ * long succeed(long flags): make a process that goes on in the caller's place, on its stack and in its memory, and end.
+ * Returns 0 in the new one; where none can be made, the error in the old one.
  */
-        .globl keep
-keep:   mov     %edi, %r9d                      /* r9d: until */
-        mov     %rsi, %r8                       /* r8: flags; the fifth argument of clone, which only CLONE_SETTLS reads */
-        mov     $218, %eax                      /* set_tid_address(NULL): else the end of the caller clears a word of */
-        xor     %edi, %edi                      /* the worker's memory */
+        .globl succeed, keep
+succeed:
+        mov     %rdi, %r8                       /* r8: flags; the fifth argument of clone, which only CLONE_SETTLS reads */
+        mov     $218, %eax                      /* set_tid_address(NULL): else the end of the old one clears a word of */
+        xor     %edi, %edi                      /* the new one's memory */
         syscall
-        mov     $56, %eax                       /* clone(CLONE_VM|SIGCHLD, NULL) */
-        mov     $0x111, %edi
-        xor     %esi, %esi
-        syscall
-        test    %rax, %rax
-        js      failed
-        jz      keeper
         mov     $56, %eax                       /* clone(flags, NULL) */
         mov     %r8, %rdi
         xor     %esi, %esi
         syscall
         test    %rax, %rax
         jg      leave
-failed: ret
+        ret
+        .balign 64
+/* long keep(int until): make a keeper of the caller's memory; return its pid or the error.  It lets go of every
+ * descriptor but `until`, waits until that has ended and a moment more, and ends.
+ */
+keep:   mov     %edi, %r9d                      /* r9d: until */
+        mov     $56, %eax                       /* clone(CLONE_VM|SIGCHLD, NULL) */
+        mov     $0x111, %edi
+        xor     %esi, %esi
+        syscall
+        test    %rax, %rax
+        jz      keeper
+        ret
 keeper: mov     $33, %eax                       /* dup2(until, 0) */
         mov     %r9d, %edi
         xor     %esi, %esi
