@@ -69,6 +69,21 @@ assert features, "the doctor found nothing to look at"
 board
 
 # %% [markdown]
+# What does that mean for the lessons? On a laptop of your own, as root, all of them run. On a machine that somebody
+# lends you in a browser (Binder, for instance), usually none may make a container. Then their cells show a *recording*:
+# what they have shown on a machine that could, with its date and its kernel.
+#
+# *Expect:* a row for each lesson.
+
+# %%
+from toolkit.notebook.figures.outlook import LESSONS, outlook
+
+lessons = outlook()
+
+assert all(each.title in lessons.text for each in LESSONS)
+lessons
+
+# %% [markdown]
 # ## Does the doctor tell the truth?
 #
 # Let us not take its word for it. The row *own view of* names kinds of **namespaces**. A namespace is a view: programs

@@ -225,6 +225,73 @@ print(attempt.output, end="")
 assert attempt.lines[-1] == f"not found: {treasure}"
 
 # %% [markdown]
+# ## Watch it happen
+#
+# `container step run` makes a container one step at a time, and waits between two of them, for as long as you like. The
+# half-made container can be looked at from here. We let it go on until the step that calls `pivot_root` comes next.
+#
+# *Expect:* it sees all of this machine's mounts and, far down, its own future root with all that hangs on it.
+
+# %%
+# s = %container step run --rm --name gated lab true
+
+s.run_until("pivot_root")
+before = read_mounts(s.pid)
+future = next(each.point for each in before if each.point.endswith("/rootfs"))
+its_own = [each for each in before if each.point.startswith(future)]
+print(f"{len(before)} mounts, {len(its_own)} of them below {future}")
+
+assert len(its_own) < len(before)
+assert "/" in {each.point for each in before}
+mount_tree(its_own, "what will be its own")
+
+# %% [markdown]
+# Now one step.
+#
+# *Expect:* the calls of this step as they were made, with what each returned and how long it took: `pivot_root` in the
+# middle, and soon after it `umount2`, our `umount --lazy`. Then how many mounts are no longer seen: all of ours.
+
+# %%
+done = s.next()
+after = read_mounts(s.pid)
+
+assert {each.point for each in after} == {each.point.removeprefix(future) or "/" for each in its_own}
+done
+
+# %% [markdown]
+# A few more steps make it a container: they take powers away (notebook 07), and start the program. Let them.
+#
+# *Expect:* the code 0: `true` ran to its end.
+
+# %%
+code = s.finish().wait()
+print("exit code", code)
+
+assert code == 0
+
+# %% [markdown]
+# ## Break it
+#
+# If all this is so, then a container that is made with `chroot` in place of `pivot_root` must be open. The *arena* runs
+# the escape for real, in a container that is thrown away, with its defences as switches. (Its escape is a cousin of
+# ours: it keeps a folder open, instead of walking.)
+#
+# *Expect:* with `pivot_root` switched off it has worked; with it, it has failed. The card tells about the second try. In
+# JupyterLab you can press the switch yourself.
+
+# %%
+from toolkit.notebook.pictures import arena
+
+ring = arena("chroot escape")
+without = ring.run("chroot escape", {"pivot_root": False})
+with_it = ring.run("chroot escape")
+print(f"without pivot_root: {without.succeeded}; with it: {with_it.succeeded}")
+
+assert without.succeeded
+assert not with_it.succeeded
+ring
+
+# %% [markdown]
 # ## Nothing of this is visible out here
 #
 # *Expect:* this machine's own mounts, not one more than before: the container's are in its namespace, and are gone with

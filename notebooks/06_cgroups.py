@@ -117,17 +117,23 @@ memory_curve(curve, 64 << 20)
 # Only the eater died. `sleep`, in the same group, used next to nothing, and the kernel chose the one whose end would
 # help most. A program that is killed has no say; whoever started it sees the code 128 + 9.
 #
-# *Expect:* 137, and one kill more on the count.
+# Again, this time with instruments.
+#
+# *Expect:* 137. Then a gauge for each thing that is counted, with its limit as a dashed line, and a mark where the kernel
+# has killed. In JupyterLab they go on measuring as long as you look at them, and you can move the limits with the mouse.
 
 # %%
-kills_before = hog.stats().memory.oom_kills
+from toolkit.notebook.pictures import gauges
 
-killed = hog.exec("python3 /eater.py")
+meter = gauges(hog)
+with meter.recording():
+    killed = hog.exec("python3 /eater.py")
 print("exit code:", killed.exit_code)
 
 assert killed.exit_code == 137
-assert hog.stats().memory.oom_kills == kills_before + 1
+assert meter.oom_kills == 1
 assert hog.status == "running"
+meter
 
 # %% [markdown]
 # A line can be moved while the group runs. It is only a number in a file.

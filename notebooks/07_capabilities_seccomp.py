@@ -200,9 +200,43 @@ assert tidy.lines[0] == "a file"
 assert "Operation not permitted" in tidy.lines[1]
 
 # %% [markdown]
+# ## Why `unshare` is on the list
+#
+# In notebook 04, a user without any rights became root in a user namespace of its own. Harmless, by itself. But such a
+# root may knock at doors in the kernel that were built for the real one only, and many a hole was found behind them. So
+# containers may not do it, and what stops them is the filter alone.
+#
+# On some machines only root may, anyway. *Expect:* `ready`, or a reason.
+
+# %%
+lesson.needs("own view of user, as anybody")
+
+# %% [markdown]
+# The *arena* makes the attack for real, in a container that is thrown away, with the defence as a switch.
+#
+# *Expect:* without the filter it has worked; with it, it has failed. The card tells about the second try. In JupyterLab
+# you can press the switch yourself.
+
+# %%
+from toolkit.notebook.pictures import arena
+
+attack = "new powers in a new user namespace"
+ring = arena(attack)
+without = ring.run(attack, {"seccomp": False})
+with_it = ring.run(attack)
+print(f"without the filter: {without.succeeded}; with it: {with_it.succeeded}")
+
+assert without.succeeded
+assert not with_it.succeeded
+ring
+
+# %% [markdown]
 # ## Leave no trace
 #
-# *Expect:* the name.
+# *Expect:* `ready`, the name, and an empty list.
+
+# %%
+lesson.needs()
 
 # %%
 # %container rm -f tame

@@ -11,6 +11,7 @@ read with what it speaks of.  The next `needs` decides anew.
 """
 
 import functools
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from toolkit.linux.probe import Feature
 
 VIRTUAL_MACHINE = "a virtual machine"
+_NOT_ROOT = "to make containers takes root, and here you are the user with the number {}"
 _THIS = "toolkit.notebook.lesson"
 _ASKS = re.compile(r"\bneeds(_containers)?\(")
 
@@ -109,6 +111,8 @@ def needs_containers(*names: str, recording: str = "") -> Ready:
         recording: the name of what this lesson has shown elsewhere.
     """
     ready = _try_container(names)
+    if not ready and os.geteuid() != 0:  # whatever stood in the way, this is why
+        ready = Ready(_NOT_ROOT.format(os.geteuid()))
     _course.recording, complaint = _find_recording(recording)
     if complaint and not ready:
         ready = ready._replace(reason=f"{ready.reason} ({complaint})")
