@@ -207,7 +207,7 @@ def places(text):
 
 from_outside = places(Path(f"/proc/{plain.pid}/cgroup").read_text())
 from_inside = places(plain.exec("cat /proc/self/cgroup").output)
-print("from outside:", *(place.replace(plain.id, plain.id[:12] + "...") for place in sorted(from_outside)))
+print("from outside:", *(place.replace(plain.id, plain.name) for place in sorted(from_outside)))
 print("from inside: ", *sorted(from_inside))
 
 assert any(plain.id in place for place in from_outside)
@@ -238,7 +238,8 @@ year_s = 365 * 24 * 60 * 60
 
 import time
 
-up_inside, up_outside = float(future.lines[0].split()[0]), float(Path("/proc/uptime").read_text().split()[0])
+up_inside = float(future.lines[0].split()[0])
+up_outside = float(Path("/proc/uptime").read_text().split()[0])
 day_s = 24 * 60 * 60
 print(f"up since: {up_inside / day_s:6.1f} days inside, {up_outside / day_s:.1f} out here")
 print(f"clocks differ by {abs(time.time() - int(future.lines[1])):.0f} s")

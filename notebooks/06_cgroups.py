@@ -179,7 +179,7 @@ lesson.needs("limits on cpu")
 # Two containers: `greedy` may do as it likes, `modest` gets a quarter of one processor (`--cpus 0.25`). Both run a loop
 # that does nothing, for two seconds. The kernel has counted how long each was really on a processor.
 #
-# *Expect:* close to 1 for the first, if this machine has nothing else to do. For the second about 0.25, and no more.
+# *Expect:* close to 1 for the first, if this machine has nothing else to do. For the second 0.25, or less if it is busy.
 
 # %%
 # greedy = %container run -d --name greedy lab sleep 1000
@@ -194,15 +194,15 @@ def share(container, seconds=2):
 
 
 shares = {each.name: share(each) for each in (greedy, modest)}
-throttled = modest.stats().cpu.throttled_periods
+cpu = modest.stats().cpu
 
 for name, value in shares.items():
     print(f"{name:7} {value:5.2f} {'█' * round(value * 40)}")
-print(f"modest was throttled in {throttled} periods, for {modest.stats().cpu.throttled_ns / 1e9:.1f} s in all")
+print(f"modest was throttled in {cpu.throttled_periods} periods, for {cpu.throttled_ns / 1e9:.1f} s")
 
 assert shares["modest"] < 0.25 * 1.4
-assert shares["modest"] < shares["greedy"]
-assert throttled > 0
+assert cpu.throttled_periods > 0
+assert greedy.stats().cpu.throttled_periods == 0
 
 # %% [markdown]
 # (Why do we allow for more than a quarter? On a busy machine the kernel looks a moment late, and takes it off the next

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.notebooks import render, sources, target
 
+_MOST_COLUMNS = 105
+"""JupyterLab shows so many on a screen that is 1300 pixels wide, with its file browser open."""
 pytestmark = pytest.mark.parametrize("source", sources(), ids=os.path.basename)
 
 
@@ -25,6 +27,12 @@ def test_notebook_is_stripped(source: str) -> None:
 def test_source_is_python_to_every_tool(source: str) -> None:
     with open(source, encoding="utf-8") as file:
         compile(file.read(), source, "exec")
+
+
+def test_no_line_of_code_is_cut_off_on_the_screen(source: str) -> None:
+    code = [cell for cell in nbformat.reads(render(source), as_version=4).cells if cell.cell_type == "code"]
+    lines = [line for cell in code for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > _MOST_COLUMNS] == []
 
 
 def test_each_lesson_asserts_expects_and_gives_exercises(source: str) -> None:

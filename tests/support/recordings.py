@@ -72,18 +72,22 @@ def _outputs(cell: nbformat.NotebookNode) -> Iterator[Output]:
             yield {form: data[form] for form in _FORMS if form in data}
 
 
-def in_private(words: list[str]) -> None:
-    """Go on as another process, which sees no processes but its own and has a host name that tells nothing."""
+def in_private(module: str, words: list[str]) -> None:
+    """Go on as another process, which sees no processes but its own and has a host name that tells nothing.
+
+    Returns where this is that process.
+    """
+    if os.environ.get(_PRIVATE):
+        return
     script = 'hostname laptop && exec "$@"'
-    program = ["sh", "-c", script, "sh", sys.executable, "-m", "tests.support.recordings", *words]
     os.environ[_PRIVATE] = "1"
+    program = ["sh", "-c", script, "sh", sys.executable, "-m", module, *words]
     os.execvp("unshare", ["unshare", "--pid", "--fork", "--mount-proc", "--uts", *program])  # noqa: S606
 
 
 def main(names: list[str]) -> None:
     """Write the recordings of these lessons, or of all."""
-    if not os.environ.get(_PRIVATE):
-        in_private(names)
+    in_private("tests.support.recordings", names)
     for source in sources():
         if names and name_of(source) not in names:
             continue

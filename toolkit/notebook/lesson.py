@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from toolkit.linux.probe import Feature
 
 VIRTUAL_MACHINE = "a virtual machine"
+_HALF = 130
 _NOT_ROOT = "to make containers takes root, and here you are the user with the number {}"
 _THIS = "toolkit.notebook.lesson"
 _ASKS = re.compile(r"\bneeds(_containers)?\(")
@@ -59,7 +60,7 @@ class Ready(NamedTuple):
     def _told(self) -> str:
         """What is the case, in one line."""
         if self.reason:
-            return f"no {self.what} here: {self.reason}"
+            return f"no {self.what} here: {_shortened(self.reason)}"
         if self.took_ms:
             return f"ready: a first container started, ran and was removed in {self.took_ms:.0f} ms"
         return f"ready: {self.what}"
@@ -84,6 +85,11 @@ class Ready(NamedTuple):
             f'<div style="color:{INK};margin:.3em 0">{mark} &ensp;'
             f'<span style="color:{FAINT}">{escape(text)}{below}</span></div>'
         )
+
+
+def _shortened(reason: str) -> str:
+    """Leave out the middle of a reason that is a long call: its beginning names it, its end says what came of it."""
+    return reason if len(reason) <= 2 * _HALF + 3 else f"{reason[:_HALF]}...{reason[-_HALF:]}"
 
 
 class Course:
@@ -230,7 +236,7 @@ def _stand_in(ready: Ready) -> "Callable[[list[str]], list[str]]":
         if asks(source):
             return lines
         if recording is None:
-            return [_call(f"say_skipped({ready.reason!r})")]
+            return [_call(f"say_skipped({_shortened(ready.reason)!r})")]
         if recording.find(source) is not None:
             return [_call(f"show_recorded({recorded_cells.key(source)!r})")]
         # A cell of the learner's own is worth running wherever it can.

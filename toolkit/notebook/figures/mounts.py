@@ -40,7 +40,8 @@ class Mount(NamedTuple):
     @property
     def kind(self) -> str:
         """What it is to a learner."""
-        is_empty = self.fstype == "tmpfs" and self.is_read_only and self.point.startswith(("/proc/", "/sys/"))
+        is_inside = "/proc/" in self.point or "/sys/" in self.point
+        is_empty = self.fstype == "tmpfs" and self.is_read_only and is_inside
         if self.subtree == "/null" or (is_empty and "cgroup" not in self.point):
             return COVER
         if self.fstype in ("overlay", "fuse.fuse-overlayfs"):
