@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.cli.conftest import Shell
-from toolkit.trace import recorded
+from toolkit.trace import reading
 
 pytestmark = pytest.mark.needs("root", "overlay")
 
@@ -26,7 +26,7 @@ def test_recorded_run_is_shown_again_as_a_recording(shell: Shell, tmp_path: path
     done = shell("explain", "run", "--rm", "--record", path, "lab", "sh", "-c", "exit 4", check=4)
     assert done.stderr == f"recorded in {path}: container replay {path}\n"
     shown = shell.out("replay", path).splitlines()
-    assert shown[0].startswith(f"recording of {recorded.load(path).header.date[:10]} ")
+    assert shown[0].startswith(f"recording of {reading.load(path).header.date[:10]} ")
     assert f"on kernel {os.uname().release}, {os.uname().machine}" in shown[0]
     assert shown[1] == "container explain run --rm lab sh -c 'exit 4'"
     assert shown[-1] == "exit code 4"
@@ -48,7 +48,7 @@ def test_walk_that_was_given_up_is_recorded_as_far_as_it_went(shell: Shell, tmp_
     shown = shell.out("replay", path)
     assert "JoinKeyring (init" in shown
     assert "PivotRoot" not in shown
-    assert recorded.load(path).exit_code is None
+    assert reading.load(path).exit_code is None
     assert shell.out("ps", "-aq") == ""
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Shell
 from toolkit.cli.explain import events_text
-from toolkit.engine.stepping import tell
+from toolkit.engine.telling import tell
 from toolkit.runtime.steps import RESERVE_STEPS
 from toolkit.trace import Event
 

@@ -9,7 +9,8 @@ import pytest
 from toolkit.core.errors import ConflictError, InvalidError, UnsupportedError
 from toolkit.trace.event import Event
 from toolkit.trace.look import Group, Look, Mount, Namespace, Powers, Process, changes, told
-from toolkit.trace.recorded import STEP, Header, Recording, lines, parse
+from toolkit.trace.reading import parse
+from toolkit.trace.recorded import STEP, Header, Recording, lines
 from toolkit.trace.replay import Replay
 from toolkit.trace.step import StepFacts
 from toolkit.trace.timeline import begin_ns

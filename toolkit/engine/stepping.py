@@ -29,40 +29,26 @@ from toolkit.core.errors import (
     SyscallError,
 )
 from toolkit.engine.options import ExecOptions
+from toolkit.engine.telling import tell
 from toolkit.linux import process, signals
 from toolkit.linux.look import look_at
 from toolkit.linux.procfs import read
-from toolkit.runtime.steps import RESERVE_STEPS, Exec, NewProcess, PivotRoot, about
+from toolkit.runtime.steps import Exec, NewProcess, PivotRoot
 from toolkit.trace.look import NOTHING
 from toolkit.trace.recorded import STEP, Recording, begin
-from toolkit.trace.step import StepFacts
 from toolkit.trace.walk import Walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Self
 
     from toolkit.engine.attachment import Attachment
     from toolkit.engine.container import Container
     from toolkit.engine.starting import Start
-    from toolkit.runtime.steps import Step
     from toolkit.trace.look import Look
 
 HALF_MADE, RUNNING, GONE = "half-made", "running", "gone"
 _KEPT_BYTES = 4 << 20
-
-
-def tell(plan: "Sequence[Step]") -> tuple[StepFacts, ...]:
-    """Return a plan in words."""
-    ready = len(RESERVE_STEPS) if tuple(plan[: len(RESERVE_STEPS)]) == RESERVE_STEPS else 0
-    return tuple(_tell(index, step, in_reserve=index < ready) for index, step in enumerate(plan))
-
-
-def _tell(index: int, step: "Step", *, in_reserve: bool) -> StepFacts:
-    known = about(step)
-    name = type(step).__name__
-    return StepFacts(index + 1, name, known.actor, known.phase, known.why, known.see, step.calls(), in_reserve)
 
 
 class Ran(NamedTuple):

@@ -3,7 +3,7 @@
 Pure: `linux/look.py` reads them, a recording keeps them, figures and tables show them.
 """
 
-from typing import NamedTuple
+from toolkit.core.record import NamedTuple
 
 HOST = "the host's"
 OWN = "its own"

@@ -1,9 +1,6 @@
 """A step of a plan, in words: what a recording keeps, and a picture shows, of `runtime.steps`."""
 
-import re
-from typing import NamedTuple
-
-_ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+from toolkit.core.record import NamedTuple
 
 
 class StepFacts(NamedTuple):
@@ -34,4 +31,6 @@ class StepFacts(NamedTuple):
 
 def shortened(call: str) -> str:
     """Shorten the ids of containers and layers in a call, which fill the lines otherwise."""
-    return _ID.sub(r"\1…", call)
+    import re
+
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", call)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 def replay(session: Session, parsed: Parsed) -> Outcome:
     """Print the calls of a recorded run, or the steps of a recorded walk."""
-    from toolkit.trace.recorded import STEP, load
+    from toolkit.trace.reading import load
+    from toolkit.trace.recorded import STEP
 
     recording = load(parsed.args[0])
     if session.shows_values:

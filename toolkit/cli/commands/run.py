@@ -66,7 +66,7 @@ def run(session: Session, parsed: Parsed) -> Outcome:
 def _explained(session: Session, parsed: Parsed, exit_code: int, attachment: "Attachment") -> "Recording":
     """Print, or keep, what was recorded while the container was made."""
     from toolkit.cli.explain import command_line, events_text, save
-    from toolkit.engine.stepping import tell
+    from toolkit.engine.telling import tell
     from toolkit.trace.recorded import RUN, Recording, begin
 
     header = begin(RUN, command_line("explain run", parsed))
@@ -146,7 +146,7 @@ def _have_image(session: Session, parsed: Parsed, options: "ContainerOptions") -
 
 def _dry_run(session: Session, parsed: Parsed, options: "ContainerOptions") -> Outcome:
     from toolkit.cli.explain import show_plan
-    from toolkit.engine.stepping import tell
+    from toolkit.engine.telling import tell
 
     _have_image(session, parsed, options)
     container = session.engine.containers.create(options)
