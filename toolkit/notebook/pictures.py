@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from toolkit.notebook.widgets.gauges import GaugesWidget
     from toolkit.notebook.widgets.namespaces import NamespaceWidget
     from toolkit.notebook.widgets.playground import PlaygroundWidget
+    from toolkit.notebook.widgets.sides import SidesWidget
 
-__all__ = ["arena", "gauges", "namespace_map", "playground"]
+__all__ = ["arena", "gauges", "namespace_map", "playground", "sides"]
 
 
 def namespace_map(*things: "Container | EngineContainer | str | int") -> "NamespaceWidget":
@@ -92,3 +93,18 @@ def playground() -> "PlaygroundWidget":
     from toolkit.notebook.widgets.playground import PlaygroundWidget
 
     return PlaygroundWidget()
+
+
+def sides(container: "Container | EngineContainer | str") -> "SidesWidget":
+    """Show what the same commands say on this machine and in a container: ps, mount, hostname, id, ip, df.
+
+        s = sides(c)
+        seen = s.look("processes")
+        seen.inside.text, seen.shared           # what is to be seen on both sides
+
+    Raises:
+        NotFoundError: there is no container of that name.
+    """
+    from toolkit.notebook.widgets.sides import SidesWidget
+
+    return SidesWidget(find(container))
