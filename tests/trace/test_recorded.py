@@ -144,6 +144,8 @@ def test_file_that_is_no_recording_is_one_error(first: bytes, message: str) -> N
         ('{"look": 1, "pid": 1, "mounts": [], "gone": [[]]}', "a damaged look"),
         ('{"look": 1, "pid": 1, "powers": [0, 0, [1], [], [], [], [], false, false]}', "a damaged look"),
         ('{"look": 1, "pid": 1, "powers": {}}', "a damaged look"),
+        ('{"look": 1, "pid": 1, "powers": ["0", 0, [], [], [], [], [], false, false]}', "a damaged look"),
+        ('{"look": 1, "pid": 1, "powers": [0, 0, [], [], [], [], [], 0, false]}', "a damaged look"),
         ('{"end": {}}', "a damaged end"),
         ('{"end": {"events": 0, "exit_code": "0"}}', "a damaged end"),
         ('{"end": []}', "a damaged end"),
