@@ -94,6 +94,23 @@ assert may_not.lines[0] == "0"
 assert "Operation not permitted" in may_not.lines[1]
 
 # %% [markdown]
+# All powers at a glance, and a place to try: the *playground* runs one command in a container that is thrown away, with
+# the powers that you choose.
+#
+# *Expect:* a board. Green is what the container had; `CHOWN` is not among it, and the command was refused. In JupyterLab,
+# click on powers, change the command, and run it again.
+
+# %%
+from toolkit.notebook.pictures import playground
+
+field = playground()
+tried = field.run("chown student /tmp", drop=["chown"])
+
+assert tried.exit_code != 0
+assert "CAP_CHOWN" not in tried.effective
+field
+
+# %% [markdown]
 # ## Give one more
 #
 # The host name belongs to the container alone (notebook 02), and still it may not change it: that takes
