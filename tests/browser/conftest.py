@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.jupyter import Server, serve
 from tests.browser.notebook import SIZE, Notebook, Theme, write
@@ -28,6 +28,8 @@ _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "
           "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 __all__ = ["module_engine_root"]
+
+expect.set_options(timeout=20_000)  # milliseconds: machines that test are busy
 
 
 class OpenNotebook(Protocol):

@@ -154,7 +154,7 @@ def test_cell_is_typed_into_a_terminal(cells: Cells) -> None:
 def test_terminal_without_a_cell_is_explained(cells: Cells) -> None:
     shown = cells.run("%container run --rm -it lab sh")
     assert isinstance(shown.error, CommandError)
-    assert "a cell is no terminal" in shown.error.message
+    assert "-it needs a terminal" in shown.error.message
     assert "%%container run IMAGE" in shown.error.message
 
 

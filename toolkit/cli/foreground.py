@@ -3,7 +3,7 @@
 import signal
 from contextlib import suppress
 
-from toolkit.cli.session import Session
+from toolkit.cli.session import Handed, Session
 from toolkit.cli.streams import DetachedError, TerminatedError, Wishes, connect
 from toolkit.core.errors import ConflictError, EngineError
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from toolkit.engine import Attachment, Container
+
+
+USUAL_SIZE = (24, 80)
+"""Rows and columns of a front end's own terminal until it knows how much room it has."""
 
 
 class NotATerminalError(EngineError):
@@ -26,12 +30,14 @@ def check_terminal(session: Session, *, stdin: bool, tty: bool) -> None:
     Raises:
         NotATerminalError: that is what was asked for.
     """
-    if tty and stdin and not session.stdin_is_tty:
+    if tty and stdin and not session.stdin_is_tty and session.take_terminal is None:
         raise NotATerminalError("the input device is not a TTY", hint="leave out -t to pipe input in")
 
 
 def console_size(session: Session) -> tuple[int, int] | None:
     """Return rows and columns of the user's terminal, if there is one."""
+    if session.take_terminal is not None:
+        return USUAL_SIZE
     fd = session.terminal_fd()
     if fd is None:
         return None
@@ -69,6 +75,8 @@ def follow(
 ) -> int:
     """Carry the streams until the process has ended; return its exit code, or 0 if the user detached.
 
+    A front end that has a terminal of its own takes it over instead, and this returns 0 at once.
+
     Args:
         session: whose streams.
         container: whose process.
@@ -80,6 +88,11 @@ def follow(
         interrupt: ends the process when a notebook's cell is interrupted; None: leave it alone then.
     """
     stdin = "stdin" in streams
+    if tty and stdin and session.take_terminal is not None:
+        # What was started for this terminal ends with it; what was there before, or is to be started again, does not.
+        goes_on = interrupt is None or not (attachment.is_exec or container.options.restart_policy in {"", "no"})
+        session.take_terminal(Handed(container, attachment, keys, ends_with_us=not goes_on))
+        return 0
     kill = killer(container) if sig_proxy and not (tty and stdin) else None  # in raw mode they are bytes
     wishes = Wishes(stdin=stdin, tty=tty, detach_keys=keys, outputs=streams, kill=kill, interrupt=interrupt)
     try:

@@ -18,10 +18,21 @@ if TYPE_CHECKING:
 
     ShowProgress = Callable[[], AbstractContextManager[Callable[[Progress], None]]]
 
-    from toolkit.engine import Engine
+    from toolkit.engine import Attachment, Container, Engine
 
 STDOUT = 1
 STDERR = 2
+
+
+class Handed(NamedTuple):
+    """A process's terminal for a front end that goes on with it after the command has returned."""
+
+    container: "Container"
+    attachment: "Attachment"
+    keys: bytes
+    """With which the user leaves it."""
+    ends_with_us: bool
+    """It was started for whoever sits at this terminal, and ends when that one is gone."""
 
 
 class Outcome(NamedTuple):
@@ -66,6 +77,8 @@ class Session:
         """How a front end shows the progress of a transfer, if it has a way of its own."""
         self.shows_values = False
         """What a command is worth is shown in a form of its own, so it need not print that, or ask what comes next."""
+        self.take_terminal: Callable[[Handed], None] | None = None
+        """How a front end shows a process's terminal, if it has its own way: `follow` gives it away and returns."""
         self.root: str | None = None
         self.run_dir: str | None = None
         self.config_file = ""

@@ -46,6 +46,11 @@ class Attachment:
         self.plan: tuple[Step, ...] = ()
         """The steps that made the container, where this attachment is from its start on."""
 
+    @property
+    def is_exec(self) -> bool:
+        """Whether this is one more process in a container, and not its first."""
+        return self._pidfd >= 0
+
     def fileno(self) -> int:
         """Return the descriptor to poll; when it is readable, call `read`."""
         return self._session.fileno()
@@ -98,6 +103,18 @@ class Attachment:
         if self.on_resize is not None:
             self.on_resize(rows, columns)
         return all_went
+
+    def hold(self, *, on: bool = True) -> None:
+        """Have the terminal hung up when this connection is gone, however that happens; `on` false: no longer.
+
+        Then the processes in its foreground get SIGHUP, and the process itself is killed if it goes on for two seconds
+        more.  Docker's own client never asks for that: its containers go on.
+        """
+        self._session.control(op="hold", on=on, wait=False)
+
+    def hang_up(self) -> None:
+        """Close the process's terminal as `hold` says; its exit code comes as always."""
+        self._session.control(op="hang-up", wait=False)
 
     def flush(self) -> bool:
         """Send more of what did not go; tell whether nothing is left.  Poll `fileno` for room (POLLOUT)."""

@@ -9,7 +9,8 @@
   implied): a shell or an interpreter runs it as a script.
 - What the command prints appears at once; a list appears as a table.
 - The value is an object: a Container of `run -d`, a Table of `ps` and `images`,
-  a Finished with exit code and output of a foreground `run` or `exec`.
+  a Finished with exit code and output of a foreground `run` or `exec`, a Terminal
+  of one with `-it`, which returns at once.
 - A command that fails raises CommandError, shown as one red line, so that Run
   All stops.  A container that runs and ends with a code other than 0 has not
   failed: its code is in the value.
@@ -131,8 +132,8 @@ def _failure(session: "CellSession", outcome: "Outcome") -> str:
     session.finish()
     if isinstance(outcome.error, NotATerminalError):
         return (
-            "container: a cell is no terminal for -it; put the commands into the cell, below "
-            "%%container run IMAGE, or open a terminal (File > New > Terminal)"
+            "container: -it needs a terminal, which is there in JupyterLab, in a %container line; "
+            "put the commands into the cell, below %%container run IMAGE, or use a shell"
         )
     return message
 
@@ -161,6 +162,10 @@ def _clean_up(session: "CellSession", request: "Request", outcome: "Outcome") ->
 def _value(session: "CellSession", request: "Request", outcome: "Outcome") -> Any:
     is_replayed = request.name == "replay"
     value = wrap(outcome.value, is_replayed=is_replayed) if outcome.value is not None else None
+    if session.handed is not None and isinstance(value, Container):
+        from toolkit.notebook.widgets.terminal import open_terminal
+
+        return open_terminal(session.handed, value)
     if request.is_table:
         return _show_table(session, value if isinstance(value, list) else [])
     if request.is_board:

@@ -4,7 +4,8 @@ import io
 import sys
 from typing import Any, TextIO, cast
 
-from toolkit.cli.session import STDOUT, Session
+from toolkit.cli.session import STDOUT, Handed, Session
+from toolkit.notebook.display import can_update
 from toolkit.notebook.progress import find_progress
 
 TYPE_CHECKING = False
@@ -71,6 +72,13 @@ class CellSession(Session):
         self._written: list[str] = []
         self._written_bytes = 0
         self.show_progress = find_progress()
+        self.handed: Handed | None = None
+        """A process's terminal that the command has left to the cell."""
+        if cell is None and can_update():
+            self.take_terminal = self._take_terminal
+
+    def _take_terminal(self, handed: Handed) -> None:
+        self.handed = handed
 
     @property
     def engine(self) -> "Engine":

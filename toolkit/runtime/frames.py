@@ -8,6 +8,8 @@ From the client to a zygote: a request (kind 5) and a plan (kind 6); then
     {"op": "resize", "rows": 24, "columns": 80}, {"op": "close-stdin"},
     {"op": "go"}, {"op": "abort"}         answers to a gate
     {"op": "attach", "stdin": true, ...}  on a monitor's own socket
+    {"op": "hold", "on": true}            the terminal is hung up when this connection is gone
+    {"op": "hang-up"}                     now
 
 From the monitor:
     {"event": "gate", "step": 17}         waits before a step

@@ -3,6 +3,9 @@
 One poll loop, no threads. A reader that is slow slows the container down once
 its buffer is full, and a container that does not read its stdin slows down
 whoever sends it; a reader that is gone is forgotten; the log gets everything.
+
+Somebody attached may hold the line, as whoever sits at a terminal does: when
+all who did so are gone, the terminal is hung up (adr/0020).
 """
 
 import errno
@@ -10,7 +13,7 @@ import os
 import select
 import time
 
-from toolkit.linux import pty, sock
+from toolkit.linux import pty, signals, sock
 from toolkit.runtime import frames
 from toolkit.runtime.log import LogWriter
 
@@ -27,6 +30,8 @@ _MOST_IN_A_PIPE = 2 * 1024 * 1024
 """Twice /proc/sys/fs/pipe-max-size; who still writes (in the host's pid namespace, say) must not hold up the end."""
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NO_ROOM_PAUSE_S = 0.05
+_HANGUP_GRACE_S = 2.0
+"""For a shell to save its history; an init that has asked for no SIGHUP gets none, and is killed then."""
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 _STREAM_NAMES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
 
@@ -42,6 +47,8 @@ class Peer:
         self.out = bytearray()
         self.output = output
         self.stdin = stdin
+        self.holds = False
+        """The terminal is hung up when this peer is gone."""
 
     def send(self, data: bytes) -> bool:
         """Send what fits now and keep the rest; tell whether the peer is still there."""
@@ -79,6 +86,9 @@ class Relay:
         self._peers: dict[int, Peer] = {}
         self._paused = False
         self._spare_fd = -1
+        self._pidfd = -1
+        self._is_hung_up = False
+        self._kill_at_s = 0.0
 
     def add_outputs(self, stdout_fd: int, stderr_fd: int) -> None:
         """Carry what can be read from these two."""
@@ -121,15 +131,18 @@ class Relay:
     def run(self, pidfd: int, tending: "Tending | None" = None) -> None:
         """Carry bytes, and do what else is due, until the process behind `pidfd` has ended and its output is read."""
         self.poll.register(pidfd, select.POLLIN)
+        self._pidfd = pidfd
         while not self._step(pidfd, tending):
             if tending is not None:
                 tending.act()
+            self._kill_in_time()
+        self._pidfd = -1
         self.poll.unregister(pidfd)
         self._drain()
 
     def _step(self, pidfd: int, tending: "Tending | None") -> bool:
         ended = False
-        for fd, events in self.poll.poll(None if tending is None else tending.patience_ms()):
+        for fd, events in self.poll.poll(self._patience_ms(tending)):
             if fd == pidfd:
                 ended = True
             elif fd in self._outputs and events & _READABLE:
@@ -143,6 +156,13 @@ class Relay:
             if fd == self._stdin_fd and events & (select.POLLOUT | select.POLLERR):
                 self._write_stdin()
         return ended
+
+    def _patience_ms(self, tending: "Tending | None") -> float | None:
+        patience_ms = None if tending is None else tending.patience_ms()
+        if not self._kill_at_s:
+            return patience_ms
+        left_ms = max(0.0, self._kill_at_s - time.monotonic()) * 1000
+        return left_ms if patience_ms is None else min(left_ms, patience_ms)
 
     def _drain(self) -> None:
         """Read what the container wrote last; do not wait for others who hold its pipes."""
@@ -212,6 +232,32 @@ class Relay:
         self._pace()
         if peer.stdin and self._stdin_once:
             self.close_stdin()
+        if peer.holds and not any(other.holds for other in self._peers.values()):
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close the terminal: its foreground processes get SIGHUP, whoever reads it an end, init a moment to end."""
+        if self._pidfd < 0 or self._is_hung_up:
+            return
+        self._is_hung_up = True
+        self._kill_at_s = time.monotonic() + _HANGUP_GRACE_S
+        master_fd = self._master_fd
+        if master_fd < 0:
+            return
+        if master_fd in self._outputs:
+            self._forget_output(master_fd)
+        self._unregister(master_fd)
+        self._master_fd = self._stdin_fd = -1
+        self._stdin_buffer.clear()
+        os.close(master_fd)
+
+    def _kill_in_time(self) -> None:
+        if self._kill_at_s and time.monotonic() >= self._kill_at_s:
+            self._kill_at_s = 0.0
+            try:
+                signals.pidfd_send_signal(self._pidfd, signals.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has just ended
 
     def _accept(self) -> None:
         assert self.listener is not None
@@ -280,6 +326,10 @@ class Relay:
         operation = message.get("op")
         if operation == "resize" and self._master_fd >= 0:
             pty.set_window_size(self._master_fd, _size(message["rows"]), _size(message["columns"]))
+        elif operation == "hold":
+            peer.holds = bool(message["on"])
+        elif operation == "hang-up":
+            self._hang_up()
         elif operation == "close-stdin" and peer.stdin:
             self._stdin_closing = True
             self._write_stdin()

@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
     from toolkit.notebook.figures import Figure
 
-_STATIC = pathlib.Path(__file__).with_name("static")
+STATIC = pathlib.Path(__file__).with_name("static")
 _DO = "do_"
 
 
 def module(name: str) -> str:
     """Return the ES module of a widget: what all share, then its own. There is no build step and no second request."""
-    return "\n".join((_STATIC / each).read_text(encoding="utf-8") for each in ("base.js", f"{name}.js"))
+    return "\n".join((STATIC / each).read_text(encoding="utf-8") for each in ("base.js", f"{name}.js"))
 
 
 def style(*names: str) -> str:
     """Return the style sheet of a widget: what all share, then its own."""
-    return "\n".join((_STATIC / f"{each}.css").read_text(encoding="utf-8") for each in ("widgets", *names))
+    return "\n".join((STATIC / f"{each}.css").read_text(encoding="utf-8") for each in ("widgets", *names))
 
 
 class LiveWidget(anywidget.AnyWidget):
