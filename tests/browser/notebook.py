@@ -24,7 +24,7 @@ Theme = Literal["light", "dark"]
 SIZE: ViewportSize = {"width": 1300, "height": 1000}
 
 _RUN_S = 180.0
-_OPEN_S = 60.0
+_OPEN_S = 90.0
 _IDLE_S = 30.0
 _DRAW_MS = 500
 _MARGIN, _MAX_HEIGHT = 120, 12_000
@@ -188,7 +188,7 @@ class Notebook:
         )
 
     def _wait_until_open(self) -> None:
-        self.page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell")
+        self.page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=1000 * _OPEN_S)
         self.wait_until_idle(_OPEN_S)
         self.page.wait_for_timeout(_DRAW_MS)  # widgets of a notebook that is opened again ask the kernel first
 
