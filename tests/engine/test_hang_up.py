@@ -72,6 +72,24 @@ def test_container_goes_on_where_nobody_holds_it(engine: Engine) -> None:
     assert container.status == "running"
 
 
+@pytest.mark.parametrize("is_held", [True, False])
+def test_last_word_of_who_goes_counts_while_the_container_writes(engine: Engine, is_held: bool) -> None:  # noqa: FBT001 - a case
+    for _ in range(5):
+        container, attachment = begin(engine, "yes")
+        attachment.read()
+        if not is_held:
+            attachment.hold()
+            attachment.read()
+        attachment.hold(on=is_held)
+        attachment.close()
+        if is_held:
+            wait_until(is_gone(engine, container), 10)
+        else:
+            time.sleep(0.2)
+            assert container.status == "running"
+            container.remove(force=True)
+
+
 def test_last_holder_counts(engine: Engine) -> None:
     container, first = begin(engine, "sleep", "1000")
     first.hold()

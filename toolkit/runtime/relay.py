@@ -30,6 +30,8 @@ _MOST_IN_A_PIPE = 2 * 1024 * 1024
 """Twice /proc/sys/fs/pipe-max-size; who still writes (in the host's pid namespace, say) must not hold up the end."""
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NO_ROOM_PAUSE_S = 0.05
+_MOST_UNREAD_CHUNKS = 8
+"""More than a socket's buffer holds."""
 _HANGUP_GRACE_S = 2.0
 """For a shell to save its history; an init that has asked for no SIGHUP gets none, and is killed then."""
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -192,7 +194,7 @@ class Relay:
             if peer.send(data):
                 self._watch(peer)
             else:
-                self._drop(peer)
+                self._lose(peer)
         self._pace()
         return True
 
@@ -223,6 +225,14 @@ class Relay:
     def _watch(self, peer: Peer) -> None:
         reads = 0 if peer.stdin and self._stdin_is_full else select.POLLIN
         self.poll.modify(peer.fd, reads | (select.POLLOUT if peer.out else 0))
+
+    def _lose(self, peer: Peer) -> None:
+        """Forget a peer that takes nothing any more; what it said before it went still counts."""
+        for _ in range(_MOST_UNREAD_CHUNKS):
+            if self._peers.get(peer.fd) is not peer:
+                return
+            self._read_peer(peer)
+        self._drop(peer)
 
     def _drop(self, peer: Peer) -> None:
         if self._peers.pop(peer.fd, None) is None:
@@ -290,7 +300,7 @@ class Relay:
     def _serve(self, peer: Peer, events: int) -> None:
         if events & select.POLLOUT:
             if not peer.flush():
-                self._drop(peer)
+                self._lose(peer)
                 return
             self._watch(peer)
             self._pace()
