@@ -17,15 +17,12 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.jupyter import Server, serve
+from tests.browser.jupyter import Server, browse, serve
 from tests.browser.notebook import SIZE, Notebook, Theme, write
 from tests.support.nested import REPOSITORY
 from tests.support.session import EngineRoot, module_engine_root
-
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 __all__ = ["module_engine_root"]
 
@@ -47,12 +44,8 @@ class OpenCells(Protocol):
 @pytest.fixture(scope="module")
 def browser() -> Iterator[BrowserContext]:
     """Start Debian's chromium, with a profile of its own that goes with it; all pages share its cache."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True, args=_FLAGS)
-        try:
-            yield running.new_context()
-        finally:
-            running.close()
+    with browse() as context:
+        yield context
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,12 +15,29 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from playwright.sync_api import BrowserContext, sync_playwright
+
 _START_S = 60.0
 _SETTINGS = {
     # A notebook that only renders what is in sight cannot be read by a test.
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
+
+
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+          "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@contextlib.contextmanager
+def browse() -> Iterator[BrowserContext]:
+    """Run Debian's chromium, with a profile of its own that goes with it; all pages share its cache."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True, args=_FLAGS)
+        try:
+            yield running.new_context()
+        finally:
+            running.close()
 
 
 class Server(NamedTuple):

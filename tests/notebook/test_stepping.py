@@ -1,7 +1,6 @@
 """`%container step run`, `explain run` and `replay` in a cell: objects that can be asked and that show themselves."""
 
 import pathlib
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -94,16 +93,6 @@ def test_wrong_file_ends_the_cell_in_one_line(cells: Cells, tmp_path: pathlib.Pa
     path.write_text("{}\n")
     with pytest.raises(CommandError, match="line 1: this is not a recording"):
         cells.value(f"%container replay {path}")
-
-
-def test_step_with_its_picture_costs_the_kernel_a_few_milliseconds(stepper: Stepper) -> None:
-    widget = stepper.widget
-    cost_ms: list[float] = []
-    while stepper.is_half_made and stepper.index < len(stepper.steps) - 1:
-        start_s = time.process_time()
-        widget.do_next(stepper.index)
-        cost_ms.append((time.process_time() - start_s) * 1000)
-    assert sorted(cost_ms)[len(cost_ms) // 2] < 10, cost_ms  # of the 30 from click to picture
 
 
 def test_stepper_that_is_overwritten_leaves_nothing(cells: Cells) -> None:
