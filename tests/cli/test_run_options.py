@@ -184,6 +184,17 @@ def test_cpus_hold_a_busy_loop_back(shell: Shell) -> None:
     assert usage.cpu.throttled_periods > 0
 
 
+def test_network_of_another_container(shell: Shell) -> None:
+    shell.out("run", "-d", "--name", "giver", "lab", "sleep", "60")
+    try:
+        theirs = shell.out("exec", "giver", "readlink", "/proc/self/ns/net")
+        assert theirs.startswith("net:[")
+        joined = shell.out("run", "--rm", "--network", "container:giver", "lab", "readlink", "/proc/self/ns/net")
+        assert joined == theirs
+    finally:
+        shell.out("rm", "-f", "giver")
+
+
 def test_sysctl_of_its_own_network(shell: Shell) -> None:
     read = ["cat", "/proc/sys/net/ipv4/ip_forward"]
     assert shell.out("run", "--rm", "--sysctl", "net.ipv4.ip_forward=1", "lab", *read) == "1"

@@ -309,7 +309,9 @@ PULL = one_of(
     'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"',
 )
 NETWORK = one_of(
-    "network", ("none", "host"), "network '{text}' not found: networks of one's own are not built yet, use none or host"
+    "network",
+    ("none", "host", "container:"),
+    "network '{text}' not found: networks of one's own are not built yet, use none, host or container:NAME",
 )
 PID_MODE = one_of("string", ("host", "private", "container:"), "--pid: invalid PID mode")
 IPC_MODE = one_of("string", ("host", "private", "shareable", "none", "container:"), "--ipc: invalid IPC mode")

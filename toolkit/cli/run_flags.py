@@ -113,8 +113,8 @@ CREATE_FLAGS = (
     Flag("monotonic", "", INT, "Seconds that the container's monotonic clock is ahead, in a time namespace of its own",
          "monotonic_offset_s"),
     Flag("name", "", STRING, "Assign a name to the container", "name"),
-    Flag("network", "", NETWORK, "Network of the container (none|host); without it the container has a network "
-         "of its own with nothing but loopback in it", "network", also="net"),
+    Flag("network", "", NETWORK, "Network of the container (none|host|container:NAME); without it the container has a "
+         "network of its own with nothing but loopback in it", "network", also="net"),
     Flag("oom-kill-disable", "", BOOL, "Disable OOM Killer", "oom_kill_disable"),
     Flag("no-healthcheck", "", BOOL, "Disable any container-specified HEALTHCHECK"),
     Flag("oom-score-adj", "", INT, "Tune host's OOM preferences (-1000 to 1000)", "oom_score_adj"),
