@@ -62,6 +62,8 @@ class Attachment:
             if kind == frames.CONTROL:
                 if self._take(json.loads(content)):
                     break
+            elif kind == frames.TRACE:
+                self.events += frames.events_of(content)
             else:
                 return Output("stderr" if kind == frames.STDERR else "stdout", content)
         self._end()
@@ -143,8 +145,6 @@ class Attachment:
         self.close()
 
     def _take(self, message: dict[str, Any]) -> bool:
-        if message["event"] == "trace":
-            self.events += client.events_of(message)
         if message["event"] != "exited":
             return False
         self.exit_code = message["code"]

@@ -45,15 +45,17 @@ class Start:
         raise lost
 
     def _receive(self) -> dict[str, Any] | None:
-        from toolkit.runtime import client
+        from toolkit.runtime import frames
 
         received = self.session.receive()
         if received is None:
             return None
         self._has_begun = True
-        message: dict[str, Any] = json.loads(received[1])
-        if message["event"] == "trace":
-            self.events += client.events_of(message)
+        kind, content = received
+        if kind == frames.TRACE:
+            self.events += frames.events_of(content)
+            return {"event": "trace"}
+        message: dict[str, Any] = json.loads(content)
         return message
 
     def born(self) -> int:

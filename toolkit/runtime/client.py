@@ -11,7 +11,6 @@ from toolkit.core.errors import EngineError, StartError
 from toolkit.linux import lock
 from toolkit.runtime import channel, frames
 from toolkit.runtime.meeting import ATTACH_SOCKET, BACKLOG, LISTENER_FD, OUTSIDE_SUFFIX
-from toolkit.trace import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -303,11 +302,6 @@ def poke(container_run_dir: str) -> None:
 def error_of(message: dict[str, Any]) -> EngineError:
     """Return the error that a "failed" message tells of."""
     return channel.error_of(message)
-
-
-def events_of(message: dict[str, Any]) -> list[Event]:
-    """Return the events of a "trace" message."""
-    return [Event.from_json(fields) for fields in message["events"]]
 
 
 def _fingerprint() -> str:

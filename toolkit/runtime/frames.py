@@ -2,7 +2,7 @@
 
 Each frame is 8 bytes, [kind, 0, 0, 0, length as big-endian u32], and then the
 content.  Kinds 0 to 2 are docker's stdin, stdout and stderr, so an API server
-can pass them on unchanged; kind 4 is ours, a JSON object.
+can pass them on unchanged; kind 4 is ours, a JSON object, and kind 7 is what was recorded, see `trace`.
 
 From the client to a zygote: a request (kind 5) and a plan (kind 6); then
     {"op": "resize", "rows": 24, "columns": 80}, {"op": "close-stdin"},
@@ -13,7 +13,6 @@ From the client to a zygote: a request (kind 5) and a plan (kind 6); then
 
 From the monitor:
     {"event": "gate", "step": 17}         waits before a step
-    {"event": "trace", "events": [...]}
     {"event": "started", "pid": 4711, ...}
     {"event": "attached"}                 the answer to "attach": no output is missed from here on
     {"event": "failed", ...}              see channel.failure
@@ -23,6 +22,7 @@ See Also:
     Docker Engine API, "Attach to a container", Stream format
 """
 
+import marshal
 import struct
 from _socket import MSG_WAITALL
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from toolkit.linux.sock import Socket
+    from toolkit.trace import Event
 
 STDIN = 0
 STDOUT = 1
@@ -40,6 +41,7 @@ STDERR = 2
 CONTROL = 4
 REQUEST = 5
 PLAN = 6
+TRACE = 7
 HEADER = struct.Struct(">BxxxL")
 MAX_CONTENT = 64 * 1024 * 1024
 
@@ -64,6 +66,26 @@ def parse_control(content: bytes) -> "dict[str, Any]":
     if not isinstance(message, dict):
         raise ValueError("a control message is a JSON object")  # noqa: TRY004 - its content is wrong, as bad JSON is
     return message
+
+
+def trace(events: "list[Event]") -> bytes:
+    """Return a frame of kind TRACE: recorded calls, as `marshal` writes them, since whoever is timed sends them."""
+    return frame(TRACE, marshal.dumps([tuple(event) for event in events]))
+
+
+def events_of(content: bytes) -> "list[Event]":
+    """Return the calls in a frame of kind TRACE, from a process of ours that runs the same code."""
+    from toolkit.trace import Event
+
+    return [Event._make(fields) for fields in marshal.loads(content)]  # noqa: S302 - from a socket that is root's alone
+
+
+def send_events(sock: "Socket", events: "list[Event]") -> None:
+    """Send recorded calls, as `tell` does."""
+    try:
+        sock.sendall(trace(events))
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # as in `tell`
 
 
 def tell(sock: "Socket", message: "dict[str, Any]") -> None:

@@ -26,7 +26,6 @@ from toolkit.runtime.policy import Policy
 from toolkit.runtime.relay import Peer, Relay
 from toolkit.runtime.request import Request
 from toolkit.runtime.tending import Tending
-from toolkit.trace import Event
 
 CHANNEL_FD = 4
 """The socket to the worker."""
@@ -103,10 +102,10 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
 
 def _exec_frame(executing: bytes) -> bytes:
     """Return the event of an execve that has just worked, as a frame."""
-    event = Event.from_json(document.decode(executing[1:]))
+    (event,) = frames.events_of(executing[1:])
     if event.cost_ns == 0:
         event = event._replace(cost_ns=time.monotonic_ns() - event.start_ns)
-    return frames.control({"event": "trace", "events": [event.to_json()]})
+    return frames.trace([event])
 
 
 def _serve_unusual(data: bytes, rights: bytes, handed: tuple[bytes, bytes], pid: int) -> None:

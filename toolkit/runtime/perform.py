@@ -39,8 +39,7 @@ class Watcher:
         """Send what this process has recorded so far."""
         recorder = current()
         if recorder is not None and recorder.events:
-            events = [event.to_json() for event in recorder.drain()]
-            frames.tell(self._sock, {"event": "trace", "events": events})
+            frames.send_events(self._sock, recorder.drain())
 
     def gate(self, index: int) -> None:
         """Return when step `index` may be done.

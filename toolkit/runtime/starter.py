@@ -13,7 +13,6 @@ import select
 import sys
 import time
 
-from toolkit.core import document
 from toolkit.core.errors import EngineError, StartError
 from toolkit.linux import keyring, process, signals, sock
 from toolkit.runtime import channel, frames, handover, remains, steps
@@ -156,7 +155,7 @@ class Start:
         if executing["exec"] is not None:
             event = Event.from_json(executing["exec"])
             event = event._replace(cost_ns=time.monotonic_ns() - event.start_ns)
-            self.executing = document.encode(event.to_json())
+            self.executing = frames.trace([event])[frames.HEADER.size :]
 
 
 def _kill_and_wait(pidfd: int) -> None:

@@ -9,7 +9,6 @@ import os
 import select
 import time
 
-from toolkit.core import document
 from toolkit.core.errors import EngineError, SyscallError
 from toolkit.core.record import NamedTuple
 from toolkit.linux import keyring, process, procfs, signals, sock
@@ -61,7 +60,7 @@ class ToMonitor:
 
     def executing(self, event: Event | None) -> None:
         """Say that execve comes next."""
-        body = b"" if event is None else document.encode(event.to_json())
+        body = b"" if event is None else frames.trace([event])[frames.HEADER.size :]
         handover.send(self._monitor, handover.EXECUTING, body)
 
     def failed(self, message: channel.Message) -> None:

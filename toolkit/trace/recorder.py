@@ -28,12 +28,13 @@ _NO_HINTS: "Mapping[int, str]" = {}
 class Recorder:
     """Collects events, in the order in which the calls ended."""
 
-    __slots__ = ("actor", "events", "sink", "step")
+    __slots__ = ("actor", "events", "pid", "sink", "step")
 
     def __init__(self, actor: str = "client", sink: "Callable[[Event], None] | None" = None) -> None:
         """Collect for `actor`; hand each event to `sink` too, as soon as its call is over."""
         self.events: list[Event] = []
         self.actor = actor
+        self.pid = os.getpid()  # whoever forks sets a recorder of its own there
         self.sink = sink
         self.step = -1
 
@@ -77,6 +78,10 @@ def current() -> Recorder | None:
 def set_current(recorder: Recorder | None) -> None:
     """Set the recorder for the rest of this process (after a fork)."""
     _current.set(recorder)
+
+
+_new = tuple.__new__
+"""Makes a record of its fields, all of which are there, in half the time."""
 
 
 class span:  # noqa: N801 - reads as a verb at its many call sites
@@ -123,19 +128,8 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
             cost_ns = time.monotonic_ns() - self._start_ns
             name = "" if failed is None else _errno.errorcode.get(failed, str(failed))
             result = self.result if failed is None else -1
-            recorder.add(
-                Event(
-                    self.area,
-                    self.text(),
-                    result,
-                    name,
-                    self._start_ns,
-                    cost_ns,
-                    os.getpid(),
-                    recorder.actor,
-                    recorder.step,
-                )
-            )
+            facts = (self.area, self.text(), result, name, self._start_ns, cost_ns)
+            recorder.add(_new(Event, (*facts, recorder.pid, recorder.actor, recorder.step)))
         if failed is not None and not isinstance(exc, SyscallError):
             raise SyscallError(self.call, failed, hint=self.hints.get(failed, "")) from exc
 
