@@ -66,6 +66,10 @@ FORGERIES = {
     "record": "open('.lab.json', 'w').write('{\"done\": [\"T.1\", \"T.2\"]}')",
     "result": "import sys, toolkit.lab.runner\ntoolkit.lab.runner.check = None\nsys.modules['toolkit.lab.task'] = None",
     "executable": "import sys\nsys.executable = '/bin/true'",
+    "checks": (
+        "text = open('checks.py').read()\n"
+        "open('checks.py', 'w').write(text.replace('return \"there\" if', 'return \"there\" if True or'))"
+    ),
 }
 
 
@@ -80,6 +84,31 @@ def test_checks_of_the_students_are_not_the_graders(tmp_path: Path, home: Path, 
         (home / "checks.py").read_text().replace('"there", there', '"a", "a" or ')
     )
     assert points(grader.grade(directory, str(home))) == [0, 0]
+
+
+def test_checks_that_a_notebook_replaces_are_put_back_and_never_written_through(
+    tmp_path: Path, home: Path, grader: Grader
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    link = f"import os\nos.unlink('checks.py')\nos.symlink({str(precious)!r}, 'checks.py')"
+    assert points(grader.grade(hand_in(tmp_path, home, "link", (1, link), is_solved=True), str(home))) == [2, 3]
+    assert precious.read_text() == "mine"
+
+
+def test_what_cannot_be_taken_away_is_told_and_costs_the_next_one_nothing(
+    tmp_path: Path, home: Path, grader: Grader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solved = hand_in(tmp_path, home, "ada", is_solved=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("toolkit.lab.grade.shutil.rmtree", refuse)
+        first = grader.grade(solved, str(home))
+    assert "immutable" in first.remark
+    assert points(grader.grade(solved, str(home))) == [2, 3]
+
+
+def refuse(path: str) -> None:
+    raise PermissionError(1, "immutable", path)
 
 
 def test_noise_on_stderr_costs_nothing(tmp_path: Path, home: Path, grader: Grader) -> None:

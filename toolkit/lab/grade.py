@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self, cast
 from toolkit.core.errors import EngineError, InvalidError, NotFoundError
 from toolkit.lab import catalogue, definition, runner, source, student
 from toolkit.lab.remains import take_away
-from toolkit.lab.task import OPEN, Result
+from toolkit.lab.task import BROKEN, OPEN, Result
 from toolkit.linux.process import set_child_subreaper
 
 TYPE_CHECKING = False
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from toolkit.lab.definition import Definition
+    from toolkit.lab.task import Task
 
 CELL_S, TOTAL_S = 60.0, 600.0
 """How long one cell of a student's may take, and all of them."""
@@ -92,7 +93,10 @@ class Grader:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
-            shutil.rmtree(self._base)
+            try:
+                shutil.rmtree(self._base)
+            except OSError as exc:  # the grades are worth more than an empty /tmp
+                self._told(f"left behind: {exc}")
 
     def _empty_engine(self, *, is_last: bool = False) -> None:
         """Remove every container of the grader's engine, whoever has made it and under whatever name."""
@@ -128,35 +132,36 @@ class Grader:
         plan = definition.read(home)
         name = os.path.basename(os.path.abspath(directory))
         start_s = time.monotonic()
-        work = os.path.join(self._base, "work", os.path.basename(home))
+        # Of its own for each: what one student leaves there, and cannot be taken away, is no other's.
+        work = os.path.join(tempfile.mkdtemp(prefix="work-", dir=self._base), os.path.basename(home))
         os.makedirs(work)
         try:
             student.copy_checks(home, work)
             results, remark = self._execute(directory, home, work, plan)
         finally:
-            left = self._clean(work)
+            left = self._clean(home, work)
         remark = "; ".join(filter(None, [remark, *left]))
         return Graded(name, os.path.basename(home), results, time.monotonic() - start_s, remark)
 
-    def _clean(self, work: str) -> list[str]:
-        left = [reason for reason, _cure in runner.cleanup(work)]
+    def _clean(self, home: str, work: str) -> list[str]:
+        left = [reason for reason, _cure in runner.cleanup(work, home=home)]
         try:
             take_away(work)
             self._empty_engine()
-            shutil.rmtree(work)
+            shutil.rmtree(os.path.dirname(work))
         except (EngineError, OSError) as exc:
             left.append(str(exc))
         return left
 
     def _execute(self, directory: str, home: str, work: str, lab: "Definition") -> tuple[tuple[Result, ...], str]:
-        obstacles = runner.setup(work)
+        obstacles = runner.setup(work, home=home)
         if obstacles:
             return tuple(_untried(lab)), obstacles[0][0]
         try:
             notebook = read_submission(directory, home, lab)
         except (OSError, InvalidError) as exc:
             return tuple(_untried(lab)), f"its notebook cannot be read: {exc}"
-        execution = _Execution(self._base, work, lab, self._told)
+        execution = _Execution(self._base, home, work, lab, self._told)
         remark = execution.run(notebook, self._cell_s, self._total_s)
         return tuple(execution.results[task.ident] for task in lab.tasks), remark
 
@@ -224,8 +229,9 @@ def _grade_id(cell: Any) -> str:
 class _Execution:
     """The run of one notebook."""
 
-    def __init__(self, base: str, work: str, lab: "Definition", told: "Callable[[str], None]") -> None:
+    def __init__(self, base: str, home: str, work: str, lab: "Definition", told: "Callable[[str], None]") -> None:
         self._base = base
+        self._home = home
         self._work = work
         self._lab = lab
         self._told = told
@@ -296,11 +302,20 @@ class _Execution:
         return ""
 
     def _check(self, ident: str) -> None:
-        result = runner.check(self._work, self._lab.task(ident))
+        result = self._ask(self._lab.task(ident))
         before = self.results.get(ident)
         if before is None or result.points > before.points:
             self.results[ident] = result
         self._told(f"{ident} {result.points:g}/{result.max_points:g}")
+
+    def _ask(self, task: "Task") -> Result:
+        """Check a task by the lab's own checks and files, whatever the notebook has written over its copies."""
+        try:
+            student.copy_checks(self._home, self._work)
+        except OSError as exc:
+            reason = f"the lab's files could not be put back into the student's directory: {exc}"
+            return Result(task.ident, task.title, task.points, BROKEN, reason=reason)
+        return runner.check(self._work, task, home=self._home)
 
 
 def _children() -> "frozenset[int]":

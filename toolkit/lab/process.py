@@ -1,11 +1,12 @@
-"""The process in which one check runs: `python -m toolkit.lab.process VERB DIRECTORY TASK KERNEL ANSWER_FD`.
+"""The process in which one check runs: `python -m toolkit.lab.process VERB DIRECTORY HOME TASK KERNEL ANSWER_FD`.
 
     check     ask the kernel about a task
     setup     clean up what an earlier try has left, and make what the lab needs
     cleanup   take everything away
     lacks     say what of the lab's needs this machine has not
 
-The answer is JSON in the file behind ANSWER_FD.  What a check prints goes
+The checks are those in HOME: the student's DIRECTORY, or the lab's own where
+it is for points.  The answer is JSON in the file behind ANSWER_FD.  What a check prints goes
 nowhere, and what it does to itself (joining namespaces, changing its root)
 ends with it: this is why each has a process of its own.
 """
@@ -35,20 +36,20 @@ def main(argv: list[str]) -> None:
     from toolkit.linux.process import set_parent_death_signal
 
     set_parent_death_signal(signal.SIGKILL)
-    verb, directory, ident, kernel, answer_fd = argv
+    verb, directory, home, ident, kernel, answer_fd = argv
     os.set_inheritable(int(answer_fd), False)  # noqa: FBT003 - the standard library's own signature
     look = Look(directory, int(kernel))
     try:
-        answer = _answer(verb, look, ident)
+        answer = _answer(verb, look, home, ident)
     finally:
         look.close()
     with open(int(answer_fd), "w", encoding="utf-8") as file:
         json.dump(answer, file)
 
 
-def _answer(verb: str, look: Look, ident: str) -> Any:
+def _answer(verb: str, look: Look, home: str, ident: str) -> Any:
     try:
-        lab = definition.read(look.directory)
+        lab = definition.read(home)
     except Exception as exc:  # noqa: BLE001 - whatever a checks.py raises is told
         return encode(Result(ident, "", 0.0, BROKEN, reason=_said(exc), cure=_cure(exc) or _FAULT_CURE))
     if verb == "check":

@@ -115,6 +115,8 @@ def replace(replaced: Replaced) -> None:
     if not callable(function):
         raise InvalidError(f"{replaced.path} has no function {replaced.name}", hint="give it the name of the engine's")
     original = getattr(import_module(replaced.module), replaced.name)
+    if function is original:
+        raise InvalidError(f"{replaced.path} has the engine's own {replaced.name}", hint="write it anew")
     for known in [*sys.modules.values()]:
         if getattr(known, replaced.name, None) is original:
             setattr(known, replaced.name, function)
@@ -124,20 +126,40 @@ class _Witness:
     """A plugin of pytest that remembers how each test ended."""
 
     def __init__(self) -> None:
+        self._asked: list[str] = []
         self.passed: list[str] = []
-        self.failed: list[str] = []
         self.complaint = ""
+
+    @property
+    def failed(self) -> list[str]:
+        """Every test that has not passed: also one that was skipped, and those that a run has not come to."""
+        return [name for name in self._asked if name not in self.passed]
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        """Note which tests there are."""
+        self._asked = [_name(item.nodeid) for item in session.items]
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Note that the run was ended from inside of a test."""
+        self.complaint = self.complaint or "it ended the tests instead of being tested"
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Note the end of a test, or a failure before it."""
-        name = report.nodeid.rpartition("::")[2]
+        name = _name(report.nodeid)
         if report.failed:
-            self.failed.append(name)
+            if name in self.passed:
+                self.passed.remove(name)  # it passed, and what comes after it did not
             crash = getattr(report.longrepr, "reprcrash", None)
             message = crash.message if crash else str(report.longrepr)
             self.complaint = self.complaint or f"{name}: {message.splitlines()[0]}"
         elif report.passed and report.when == "call":
             self.passed.append(name)
+        elif report.skipped:
+            self.complaint = self.complaint or f"{name}: skipped"
+
+
+def _name(nodeid: str) -> str:
+    return nodeid.rpartition("::")[2]
 
 
 def main(argv: list[str]) -> None:

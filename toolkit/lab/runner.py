@@ -30,17 +30,18 @@ class _DiedError(Exception):
     """The process ended without an answer; the message is what it said."""
 
 
-def check(directory: str, task: "Task", *, kernel_pid: int = 0) -> Result:
+def check(directory: str, task: "Task", *, kernel_pid: int = 0, home: str = "") -> Result:
     """Ask the kernel whether a task is done; always returns.
 
     Args:
         directory: the student's.
         task: of the lab there.
         kernel_pid: the notebook's process that asks; 0: none.
+        home: where the checks are read from; empty: the student's copy of them.
     """
     asked = Result(task.ident, task.title, task.points, BROKEN)
     try:
-        return decode(_ask("check", directory, task.ident, kernel_pid, task.limit_s))
+        return decode(_ask("check", directory, task.ident, task.limit_s, kernel_pid=kernel_pid, home=home))
     except _LateError:
         return asked._replace(
             state=LATE,
@@ -51,23 +52,27 @@ def check(directory: str, task: "Task", *, kernel_pid: int = 0) -> Result:
         return asked._replace(reason=str(exc), cure="restart the kernel and run the lab from its first cell")
 
 
-def setup(directory: str) -> list[tuple[str, str]]:
+def setup(directory: str, *, home: str = "") -> list[tuple[str, str]]:
     """Make what the lab in `directory` needs, after taking away what is left of an earlier try.
+
+    Args:
+        directory: the student's.
+        home: as for `check`.
 
     Returns:
         What stands in the way, each with its cure; empty: all is ready.
     """
-    return _deed("setup", directory)
+    return _deed("setup", directory, home)
 
 
-def cleanup(directory: str) -> list[tuple[str, str]]:
+def cleanup(directory: str, *, home: str = "") -> list[tuple[str, str]]:
     """Take away all that the lab in `directory` has made on this machine, its files excepted; return what is left."""
-    return _deed("cleanup", directory)
+    return _deed("cleanup", directory, home)
 
 
-def _deed(verb: str, directory: str) -> list[tuple[str, str]]:
+def _deed(verb: str, directory: str, home: str) -> list[tuple[str, str]]:
     try:
-        answer = _ask(verb, directory, "", 0, _SETUP_S)
+        answer = _ask(verb, directory, "", _SETUP_S, home=home)
     except _LateError:
         return [(f"the {verb} of the lab did not end in {_SETUP_S:g} seconds", "try again")]
     except _DiedError as exc:
@@ -77,9 +82,9 @@ def _deed(verb: str, directory: str) -> list[tuple[str, str]]:
     return [(reason, cure) for reason, cure in answer]
 
 
-def _ask(verb: str, directory: str, ident: str, kernel_pid: int, limit_s: float) -> Any:
+def _ask(verb: str, directory: str, ident: str, limit_s: float, *, kernel_pid: int = 0, home: str = "") -> Any:
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaint:
-        words = [verb, directory, ident, str(kernel_pid), str(answer.fileno())]
+        words = [verb, directory, home or directory, ident, str(kernel_pid), str(answer.fileno())]
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", _MODULE, *words],

@@ -1,5 +1,6 @@
 """A student's copy of a lab: a directory with the blank notebook and the checks."""
 
+import contextlib
 import os
 import shutil
 from typing import Any, NamedTuple
@@ -70,7 +71,14 @@ def write_notebook(path: str, notebook: object) -> None:
 def copy_checks(home: str, target: str) -> None:
     """Copy what of a lab its checks need: everything but the source and what Python has made of it."""
     skipped = shutil.ignore_patterns(source.SOURCE, "__pycache__")
-    shutil.copytree(home, target, ignore=skipped, dirs_exist_ok=True)
+    shutil.copytree(home, target, ignore=skipped, dirs_exist_ok=True, copy_function=_copy_anew)
+
+
+def _copy_anew(source_path: str, target_path: str) -> str:
+    """Copy a file in the place of another: never through a link that a student has put there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(target_path)
+    return str(shutil.copy2(source_path, target_path))
 
 
 def home_of(directory: str) -> str:

@@ -77,7 +77,7 @@ def check(session: Session, parsed: Parsed) -> Outcome:
 
 def grade(session: Session, parsed: Parsed) -> Outcome:
     """Execute submissions and write their grades."""
-    from toolkit.core.errors import NotFoundError
+    from toolkit.core.errors import EngineError
     from toolkit.lab import report
     from toolkit.lab.grade import Grader
 
@@ -90,7 +90,7 @@ def grade(session: Session, parsed: Parsed) -> Outcome:
             session.complain(directory)
             try:
                 graded.append(grader.grade(directory, parsed["lab"]))
-            except NotFoundError as exc:
+            except EngineError as exc:  # one that cannot be graded costs the others nothing
                 session.complain(f"container: {exc}")
                 exit_code = 1
     text = report.write(graded, parsed["report"])
