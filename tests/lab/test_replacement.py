@@ -1,4 +1,4 @@
-"""Which of the engine's tests count as passed by a student's function: those that were run to their end, and no others."""
+"""Which of the engine's tests count as passed by a student's function: those that were run to their end."""
 
 from pathlib import Path
 

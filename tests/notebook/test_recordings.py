@@ -1,6 +1,7 @@
 """Recordings of what cells have shown: they hold every cell, can be read, and are refused where they are broken."""
 
 import os
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -52,6 +53,42 @@ def test_recording_that_was_cut_short_is_refused() -> None:
         parse(whole[:-5], "x")
     with pytest.raises(IntegrityError, match="is no recording"):
         parse("", "x")
+
+
+def test_other_ends_of_lines_in_what_was_shown_are_no_ends_of_the_files() -> None:
+    made = MADE._replace(cells={key("a"): [{"text/plain": "one\u2028two\x85three"}]})
+    assert parse(recorded_cells.render(made), "x") == made
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"key": "a"}',
+        "[1]",
+        "null",
+        '{"key": "a", "outputs": [1]}',
+        '{"key": "a", "outputs": [{"stream": "stdout"}]}',
+        '{"key": "a", "outputs": [{"text/plain": 1}]}',
+        '{"outputs": []}\n{"outputs": []}',
+    ],
+)
+def test_damaged_cell_is_refused_and_not_a_fault_later(line: str) -> None:
+    head = recorded_cells.render(MADE).split("\n")[0].replace('"cells": 2', f'"cells": {len(line.splitlines())}')
+    with pytest.raises(IntegrityError, match="x is damaged"):
+        parse(f"{head}\n{line}\n", "x")
+
+
+def test_head_without_a_date_is_refused() -> None:
+    with pytest.raises(IntegrityError, match="x is damaged"):
+        parse(recorded_cells.render(MADE).replace('"made"', '"mad"'), "x")
+
+
+def test_file_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "recordings" / "bytes.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        load("bytes")
 
 
 def test_recording_of_another_version_is_refused() -> None:

@@ -80,8 +80,11 @@ def load(name: str) -> Recording:
     path = next(filter(os.path.exists, (file, beside)), "")
     if not path:
         raise NotFoundError(f"there is no recording {file}", hint=_AGAIN)
-    with open(path, encoding="utf-8") as opened:
-        return parse(opened.read(), file)
+    try:
+        with open(path, encoding="utf-8") as opened:
+            return parse(opened.read(), file)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise IntegrityError(f"{file} cannot be read: {exc}", hint=_AGAIN) from exc
 
 
 def parse(text: str, name: str) -> Recording:
@@ -95,9 +98,9 @@ def parse(text: str, name: str) -> Recording:
         IntegrityError, InvalidError: as `load`.
     """
     try:
-        head, *rest = map(json.loads, text.splitlines())
+        head, *rest = map(json.loads, text.rstrip("\n").split("\n"))  # a cell may have shown other ends of lines
         is_ours = head["format"] == FORMAT
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise IntegrityError(f"{name} is cut short, or is no recording of cells", hint=_AGAIN) from None
     if not is_ours or head.get("version") != VERSION:
         found = f"{head['format']} {head.get('version')}"
@@ -105,8 +108,23 @@ def parse(text: str, name: str) -> Recording:
     if head.get("cells") != len(rest):
         message = f"{name} is cut short: it has {len(rest)} of {head.get('cells')} cells"
         raise IntegrityError(message, hint=_AGAIN)
-    cells = {cell["key"]: cell["outputs"] for cell in rest}
-    return Recording(head["made"], head["kernel"], head["machine"], cells)
+    cells = {str(cell.get("key")): cell.get("outputs") for cell in rest if isinstance(cell, dict)}
+    facts = [head.get(name) for name in ("made", "kernel", "machine")]
+    if len(cells) != len(rest) or not all(map(_are_outputs, cells.values())) or not all(map(_is_text, facts)):
+        raise IntegrityError(f"{name} is damaged", hint=_AGAIN)
+    return Recording(*map(str, facts), cells)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_outputs(value: object) -> bool:
+    """Tell whether a value can be shown: a list of what `Output` is."""
+    return isinstance(value, list) and all(
+        isinstance(each, dict) and all(map(_is_text, each.values())) and ("stream" not in each or "text" in each)
+        for each in value
+    )
 
 
 def render(recording: Recording) -> str:
