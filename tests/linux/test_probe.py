@@ -1,10 +1,12 @@
 """What the probe says, against the system calls themselves."""
 
 import ctypes
+import errno
 import fcntl
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,11 @@ from tests.support.child import in_child
 from tests.support.features import hierarchies, missing
 from tests.support.nested import REPOSITORY
 from toolkit.linux.capability import NAMES
+from toolkit.linux.libc import MACHINE
+from toolkit.linux.namespace import CLONE_NEWUTS
 from toolkit.linux.probe import Feature, find_features
+from toolkit.linux.seccomp.apply import load
+from toolkit.linux.seccomp.table import numbers
 
 UNSHARE = {
     "pid": "--pid",
@@ -179,6 +185,30 @@ def test_feature_of_this_host_is_found(features: dict[tuple[str, str], Feature],
 @pytest.mark.needs("root", "cgroup:memory")
 def test_controller_is_found(features: dict[tuple[str, str], Feature]) -> None:
     assert features["limits on", "memory"].is_here
+
+
+@pytest.mark.needs("root", "seccomp")
+def test_user_namespace_in_which_nobody_has_powers_is_none_for_anybody() -> None:
+    """As Ubuntu's AppArmor has it: the namespace can be made, and what takes powers in it is refused."""
+    program = b"".join(
+        struct.pack("=HBBI", *each)
+        for each in (
+            (0x20, 0, 0, 0),  # the call's number
+            (0x15, 0, 3, numbers(MACHINE)["unshare"]),
+            (0x20, 0, 0, 16),  # its first argument
+            (0x15, 0, 1, CLONE_NEWUTS),
+            (0x06, 0, 0, 0x00050000 | errno.EPERM),
+            (0x06, 0, 0, 0x7FFF0000),
+        )
+    )
+
+    def look() -> dict[str, str]:
+        load(program)
+        return {each.name: each.lack for each in find_features(everything=True) if each.group == "own view of"}
+
+    lacks = in_child(look)
+    assert lacks["user"] == ""
+    assert "EPERM" in lacks["user, as anybody"]
 
 
 def test_probe_leaves_no_cgroup() -> None:

@@ -119,10 +119,15 @@ def test_what_is_no_container_is_refused() -> None:
         namespace_map(wrong)
 
 
-def test_removed_container_is_left_out(web: Container) -> None:
+def test_container_that_was_asked_for_stays_in_the_picture_as_it_was_and_is_in_no_map(web: Container) -> None:
     picture = namespace_map(web)
+    pid, before = web.pid, picture.shown["rows"]
     web.remove(force=True)
+    picture.beat()
     assert picture.map.groups == (HERE,)
+    assert [name for name, *_ in picture.shown["groups"]] == [HERE, "web, as it was: it has ended"]
+    assert [row for row in picture.shown["rows"] if row["pid"] == pid] == [row for row in before if row["pid"] == pid]
+    assert "web, as it was: it has ended:" in picture.figure().text
 
 
 def test_many_processes_are_counted_and_not_all_drawn() -> None:

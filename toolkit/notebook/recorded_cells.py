@@ -108,11 +108,12 @@ def parse(text: str, name: str) -> Recording:
     if head.get("cells") != len(rest):
         message = f"{name} is cut short: it has {len(rest)} of {head.get('cells')} cells"
         raise IntegrityError(message, hint=_AGAIN)
-    cells = {str(cell.get("key")): cell.get("outputs") for cell in rest if isinstance(cell, dict)}
-    facts = [head.get(name) for name in ("made", "kernel", "machine")]
-    if len(cells) != len(rest) or not all(map(_are_outputs, cells.values())) or not all(map(_is_text, facts)):
+    cells: dict[str, Any] = {str(cell.get("key")): cell.get("outputs") for cell in rest if isinstance(cell, dict)}
+    made, kernel, machine = (head.get(name) for name in ("made", "kernel", "machine"))
+    is_whole = len(cells) == len(rest) and all(map(_are_outputs, cells.values()))
+    if not is_whole or not all(map(_is_text, (made, kernel, machine))):
         raise IntegrityError(f"{name} is damaged", hint=_AGAIN)
-    return Recording(*map(str, facts), cells)
+    return Recording(made, kernel, machine, cells)
 
 
 def _is_text(value: object) -> bool:

@@ -61,6 +61,7 @@ def _plain_user() -> None:
         process.setresgid(_NOBODY)
         process.setresuid(_NOBODY)
     namespace.unshare(namespace.CLONE_NEWUSER)
+    namespace.unshare(namespace.CLONE_NEWUTS)  # Ubuntu's AppArmor lets anybody make the first, without powers in it
 
 
 # Limits

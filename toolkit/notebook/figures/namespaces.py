@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 HERE = "this machine"
+ENDED = "as it was: it has ended"
+"""Said of a container whose processes are gone."""
 COLOURS = (BLUE, PURPLE, GREEN, AMBER, "#c2557a", "#3a9aa8")
 """One for each container, in turn; what is this machine's has none."""
 _DIGITS = 5

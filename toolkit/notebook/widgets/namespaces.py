@@ -8,7 +8,7 @@ import traitlets
 from toolkit.core.errors import InvalidError, NotFoundError
 from toolkit.linux.enter import Entered, run_in
 from toolkit.notebook.containers import find, seen_now, the_engine
-from toolkit.notebook.figures.namespaces import NamespaceMap, draw, facts, read_map
+from toolkit.notebook.figures.namespaces import ENDED, Member, NamespaceMap, draw, facts, read_map
 from toolkit.notebook.widgets.base import style
 from toolkit.notebook.widgets.live import MovingWidget, live_module
 
@@ -36,36 +36,46 @@ class NamespaceWidget(MovingWidget):
     def __init__(self, containers: "Sequence[EngineContainer] | None", pids: "Sequence[int]") -> None:
         self._containers = containers
         self._pids = pids
-        super().__init__(shown=facts(self._read()))
+        self._was: dict[str, tuple[str, tuple[Member, ...]]] = {}
+        """By id, each container that was asked for: its name and processes when it was last seen running."""
+        super().__init__(shown=facts(self._read()[1]))
 
     @property
     def map(self) -> NamespaceMap:
         """What is so at this moment."""
-        return self._read()
+        return self._read()[0]
 
     def figure(self) -> "Figure":
         """Return the map as it stands at this moment."""
-        return draw(self._read())
+        return draw(self._read()[1])
 
     def beat(self) -> float:
-        """Look again: containers come and go."""
-        self.shown = facts(self._read())
+        """Look again: where none were asked for, containers come and go; one that was asked for stays."""
+        self.shown = facts(self._read()[1])
         return 0.0
 
-    def _read(self) -> NamespaceMap:
-        return read_map(self._processes(), self._pids)
+    def _read(self) -> tuple[NamespaceMap, NamespaceMap]:
+        """Look; return what is so now, and the picture.
 
-    def _processes(self) -> "Iterator[tuple[str, list[int]]]":
-        """Yield the containers that run: those that were asked for, or all of this kernel's engine."""
+        In the picture a container that was asked for and has ended stays as it was: the text around it stays true.
+        """
         if self._containers is None:
-            current = [*reversed(the_engine().containers.list())]
-        else:
-            current = [each for each in map(seen_now, self._containers) if each is not None]
+            found = read_map(_processes([*reversed(the_engine().containers.list())]), self._pids)
+            return found, found
+        current = [each for each in map(seen_now, self._containers) if each is not None]
+        found = read_map(_processes(current), self._pids)
         for each in current:
-            pids = each.pids()
-            if pids:
-                first = each.pid
-                yield each.name, [first, *(pid for pid in pids if pid != first)]
+            members = tuple(member for member in found.members if member.group == each.name)
+            if members:
+                self._was[each.id] = each.name, members
+        there = {member.group for member in found.members}
+        ended = [
+            member._replace(group=f"{name}, {ENDED}")
+            for name, members in [*self._was.values()]
+            if name not in there
+            for member in members
+        ]
+        return found, found._replace(members=(*found.members, *ended))
 
     def join(
         self, command: "str | Sequence[str]", process: "Container | EngineContainer | str | int", *kinds: str
@@ -104,6 +114,15 @@ class NamespaceWidget(MovingWidget):
     def do_join(self, command: str) -> None:
         """Run a command in the namespaces that are chosen."""
         self._join(command, {kind: int(pid) for kind, pid in self.chosen.items()})
+
+
+def _processes(containers: "Sequence[EngineContainer]") -> "Iterator[tuple[str, list[int]]]":
+    """Yield the name of each container that runs, and its processes, the first one first."""
+    for each in containers:
+        pids = each.pids()
+        if pids:
+            first = each.pid
+            yield each.name, [first, *(pid for pid in pids if pid != first)]
 
 
 def widget(things: "tuple[Container | EngineContainer | str | int, ...]") -> NamespaceWidget:
