@@ -52,6 +52,20 @@ def test_cells_are_skipped_where_they_do_not(cells: Cells, monkeypatch: pytest.M
     assert cells.value("40 + 2") == 42
 
 
+def test_programs_complain_in_english_whatever_the_machines_language(
+    cells: Cells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lesson, "_try_container", lambda _names: lesson.Ready("", 1.0))
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("LC_MESSAGES", "de_DE.UTF-8")
+    monkeypatch.setenv("LC_CTYPE", "fr_FR.UTF-8")
+    cells.run(NEEDS)
+    told = subprocess.run(["locale"], capture_output=True, text=True, check=True).stdout
+    assert "LC_MESSAGES=C\n" in told
+    assert "LC_CTYPE=de_DE.UTF-8\n" in told
+    assert told.endswith("LC_ALL=\n")
+
+
 @pytest.mark.needs("root", "overlay")
 def test_what_an_earlier_run_left_is_removed(cells: Cells) -> None:
     cells.run("%container run -d --name leftover lab sleep 1000")

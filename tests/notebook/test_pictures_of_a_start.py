@@ -54,6 +54,14 @@ def test_timeline_has_a_bar_for_each_call_and_says_what_failed() -> None:
     assert "<lab>" not in html
 
 
+def test_recording_cut_short_before_its_first_step_is_a_timeline_that_says_so() -> None:
+    cut = _recording(STEP)._replace(steps=(), events=(), looks={}, exit_code=None, warning="cut short after line 1")
+    shown = of_recording(cut, is_replayed=True)
+    assert isinstance(shown, Trace)
+    assert "cut short after line 1" in _bundle(shown)["text/html"]
+    assert shown.widget.shown["warning"] == "cut short after line 1"
+
+
 def test_calls_of_the_reserve_are_before_the_start() -> None:
     calls = calls_of(_recording(RUN))
     assert [call.at_us for call in calls] == [-1000.0, 0.0, 3000.0]

@@ -116,6 +116,7 @@ def needs_containers(*names: str, recording: str = "") -> Ready:
         names: of containers that an earlier run of this lesson may have left; they are removed.
         recording: the name of what this lesson has shown elsewhere.
     """
+    _ask_for_english()
     ready = _try_container(names)
     if not ready and os.geteuid() != 0:  # whatever stood in the way, this is why
         ready = Ready(_NOT_ROOT.format(os.geteuid()))
@@ -146,6 +147,14 @@ def needs(*features: str) -> Ready:
         ready = Ready(reason, what=what, recording=_course.recording)
     _go_on(ready)
     return ready
+
+
+def _ask_for_english() -> None:
+    """Have the programs that cells start complain in English, which is what assertions read; encodings stay."""
+    everything = os.environ.pop("LC_ALL", "")  # it would win
+    if everything:
+        os.environ["LC_CTYPE"] = everything
+    os.environ["LC_MESSAGES"] = "C"
 
 
 def _find_recording(name: str) -> "tuple[recorded_cells.Recording | None, str]":

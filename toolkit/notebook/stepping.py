@@ -322,7 +322,7 @@ class Trace:
 
 def of_recording(recording: Recording, *, is_replayed: bool) -> "Stepper | Trace":
     """Return what a notebook shows of a recording."""
-    if recording.header.kind != STEP:
+    if recording.header.kind != STEP or not recording.steps:  # one that was cut short before its first step
         return Trace(recording, is_replayed=is_replayed)
     from toolkit.trace.replay import Replay
 

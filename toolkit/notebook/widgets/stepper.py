@@ -82,7 +82,6 @@ class StepperWidget(LiveWidget):
     def do_finish(self) -> None:
         """Do all that is left, and wait a moment for the program."""
         self._do(self.stepper.finish)
-        self.stepper.wait(_AFTER_THE_LAST_S)
 
     def do_abort(self) -> None:
         """Give it up; kill a program that runs."""
