@@ -126,9 +126,12 @@ def _is_namespace_root(pid: int, directory: str) -> bool:
     wanted = os.stat(directory)
     child = os.fork()
     if child == 0:
-        fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        namespace.setns(fd, namespace.CLONE_NEWNS)
-        os._exit(0 if os.path.samestat(os.stat("/"), wanted) else 1)
+        code = 1
+        try:
+            namespace.setns(os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), namespace.CLONE_NEWNS)
+            code = 0 if os.path.samestat(os.stat("/"), wanted) else 1
+        finally:
+            os._exit(code)  # whatever happens: the check goes on in its parent only
     return os.waitpid(child, 0)[1] == 0
 
 

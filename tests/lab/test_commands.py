@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,6 +119,36 @@ def test_reset_keeps_the_notebook_and_nothing_else(work: Path) -> None:
     lab("reset", str(work))
     assert (work / "99_toy.ipynb.bak").read_text() == "my work"
     assert (work / "99_toy.ipynb.2.bak").exists()
+
+
+def test_reset_deletes_nothing_of_a_directory_that_no_start_has_made(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.lab.catalogue.directories", lambda: [str(home)])
+    mine = tmp_path / "home_of_ada"
+    mine.mkdir()
+    (mine / "99_toy.ipynb").write_text("my work")
+    (mine / "thesis.tex").write_text("three years")
+    assert lab("reset", str(mine)).code == 0
+    assert (mine / "thesis.tex").read_text() == "three years"
+    assert (mine / "99_toy.ipynb.bak").read_text() == "my work"
+    assert "YOUR CODE HERE" in (mine / "99_toy.ipynb").read_text()
+
+
+@pytest.mark.needs("root")
+def test_reset_by_a_link_deletes_nothing_through_a_mount(tmp_path: Path, work: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.tex").write_text("three years")
+    (work / "rootfs").mkdir()
+    subprocess.run(["mount", "--bind", str(precious), str(work / "rootfs")], check=True)
+    try:
+        (tmp_path / "link").symlink_to(tmp_path)
+        assert lab("reset", str(tmp_path / "link" / "work")).code == 0
+        assert not (work / "rootfs").exists()
+    finally:
+        subprocess.run(["umount", str(work / "rootfs")], check=False, capture_output=True)
+    assert (precious / "thesis.tex").read_text() == "three years"
 
 
 def test_reset_of_what_is_no_lab_touches_nothing(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def start(name: str, directory: str = "", *, is_solved: bool = False) -> Copy:
         ConflictError: there is something at `directory`.
     """
     home = catalogue.find(name)
-    target = os.path.abspath(directory or os.path.basename(home))
+    target = os.path.realpath(directory or os.path.basename(home))
     lab = definition.read(home)
     notebook = source.notebook(home, lab, is_solved=is_solved)
     try:
@@ -108,6 +108,8 @@ def _listed(directory: str) -> list[str]:
 def reset(directory: str) -> tuple[Copy, str]:
     """Take away what the lab in a directory has made, and put a fresh copy there.
 
+    Files go only where `start` has made the directory, and noted so: any other may have more in it than a lab.
+
     Returns:
         The copy, and where the student's notebook is kept; empty: there was none.
 
@@ -115,7 +117,7 @@ def reset(directory: str) -> tuple[Copy, str]:
         NotFoundError: it is no student's directory.
         InvalidError: something on the machine could not be taken away.
     """
-    target = os.path.abspath(directory)
+    target = os.path.realpath(directory)  # as /proc has it, by which mounts and processes in it are found
     home = home_of(target)
     lab = definition.read(home)
     notebook = source.notebook(home, lab, is_solved=False)
@@ -123,10 +125,11 @@ def reset(directory: str) -> tuple[Copy, str]:
     left = runner.cleanup(target)
     if left:
         raise InvalidError(f"the lab could not be cleaned up: {left[0][0]}", hint=left[0][1])
+    is_ours = bool(Attempts(target).source)  # or it is any directory into which a student has copied the notebook
     backup = _keep(os.path.join(target, f"{os.path.basename(home)}.ipynb"))
     kept = {os.path.basename(backup)} if backup else set()
     for name in os.listdir(target):
-        if name not in kept and not name.endswith(_BACKUP):
+        if is_ours and name not in kept and not name.endswith(_BACKUP):
             _remove(os.path.join(target, name))
     return _fill(home, target, notebook, lab), backup
 

@@ -59,7 +59,7 @@ def check(session: Session, parsed: Parsed) -> Outcome:
     from toolkit.lab.checking import Checker
     from toolkit.lab.text import result_text
 
-    directory = os.path.abspath(parsed.args[0])
+    directory = os.path.realpath(parsed.args[0])
     lab = definition.read(directory)
     wanted = parsed.args[1:] or tuple(task.ident for task in lab.tasks)
     checker = Checker(directory, lab)

@@ -22,7 +22,7 @@ function render({ model, el: root }) {
   const svg = el("svg", { role: "application", tabindex: "0", height: TOP + lanes.length * LANE + 8, "aria-label": "calls to the kernel; arrow keys go from one to the next, Enter opens it" });
   const scroll = el("div", { class: "ct-timeline-scroll" }, svg);
   const names = el("div", { class: "ct-timeline-names ct-faint" }, lanes.map(([, name], lane) => el("div", { style: `top:${TOP + lane * LANE + 2}px` }, name)));
-  const search = el("input", { class: "ct-input", type: "search", placeholder: "filter: mount, ENOENT, ...", "aria-label": "show calls that contain this text", oninput: () => { filter(); } });
+  const search = el("input", { class: "ct-input", type: "search", placeholder: "filter, as mount", "aria-label": "show calls that contain this text", oninput: () => { filter(); } });
   const count = el("span", { class: "ct-faint" });
   const details = el("div", { class: "ct-timeline-details", "aria-live": "polite" });
   const phases = [...new Set(calls.map((call) => call[PHASE]))];
