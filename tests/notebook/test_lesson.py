@@ -75,6 +75,17 @@ def test_what_an_earlier_run_left_is_removed(cells: Cells) -> None:
     other.remove(force=True)
 
 
+@pytest.mark.needs("root", "overlay")
+def test_what_this_kernel_has_left_half_made_is_given_up(cells: Cells) -> None:
+    mine, other = (cells.value(f"%container step run --name {name} lab true") for name in ("gated", "other"))
+    mine.run_until("pivot_root")
+    other.next()
+    assert lesson.needs_containers("gated")
+    assert (mine.state, other.state) == ("gone", "half-made")
+    assert cells.value("%container ps -a").column("NAMES") == ["other"]
+    other.abort()
+
+
 def test_engine_that_cannot_be_opened_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTAINER_ROOT", "/proc/no/such/place")
     monkeypatch.setattr(session, "_engines", {})

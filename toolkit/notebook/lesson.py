@@ -27,6 +27,7 @@ from toolkit.notebook.errors import CommandError
 from toolkit.notebook.html import AMBER, FAINT, GREEN, INK, chip
 from toolkit.notebook.magics import run_command
 from toolkit.notebook.session import CellSession
+from toolkit.notebook.stepping import give_up_containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ def _try_container(names: Sequence[str]) -> Ready:
     session = CellSession(None)
     try:
         _have_lab(session.engine)
+        give_up_containers(names)
         for container in session.engine.containers.list(all=True):
             if container.name in names:
                 container.remove(force=True)

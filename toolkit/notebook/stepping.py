@@ -20,7 +20,7 @@ from toolkit.trace.step import shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Self
 
     from toolkit.engine.stepping import Ran
@@ -140,6 +140,12 @@ class Stepper:
     def is_live(self) -> bool:
         """Tell whether it is a container, and not a recording."""
         return self.raw.is_live
+
+    @property
+    def name(self) -> str:
+        """Of the container; of a recording empty."""
+        container = getattr(self.raw, "container", None)
+        return "" if container is None else str(container.name)
 
     @property
     def pid(self) -> int:
@@ -330,6 +336,8 @@ def of_recording(recording: Recording, *, is_replayed: bool) -> "Stepper | Trace
 
 
 _of_cells: "dict[str, weakref.ref[Stepper]]" = {}
+_all: "weakref.WeakSet[Stepper]" = weakref.WeakSet()
+"""Those of this kernel that were live when they were made."""
 
 
 def give_up_of(cell: str) -> None:
@@ -340,7 +348,15 @@ def give_up_of(cell: str) -> None:
         before.abort()
 
 
+def give_up_containers(names: "Collection[str]") -> None:
+    """Give up the half-made containers of these names: a lesson begins anew, and nobody else may remove them."""
+    for each in tuple(_all):
+        if each.is_half_made and each.name in names:
+            each.abort()
+
+
 def note(cell: str, stepper: Stepper) -> None:
-    """Remember which cell a live stepper is of."""
+    """Remember a live stepper, and which cell it is of."""
+    _all.add(stepper)
     if cell:
         _of_cells[cell] = weakref.ref(stepper)
