@@ -53,8 +53,9 @@ print("we work in", os.getcwd())
 assert os.listdir() == ["shelf"]
 
 # %% [markdown]
-# Which mounts there are is a view, too: its namespace is called *mnt*, since it was the first kind and nobody thought
-# that there would be others. In a new one, we attach a piece of memory (*tmpfs*) to `shelf`, and put a file on it.
+# Which mounts there are is a view, too. The kind is called *mnt*. (To the kernel its name is just `NEWNS`, a new
+# namespace: it was the first, and nobody thought that there would be others.) In a new one, we attach a piece of memory
+# (*tmpfs*) to `shelf`, and put a file on it.
 #
 # *Expect:* the file is there inside. Out here, the same folder is empty.
 

@@ -63,7 +63,7 @@ assert theirs == DEFAULT & ours
 assert theirs & ~ours == 0, "nobody can give what they have not"
 
 # %% [markdown]
-# Which ones? What programs in a container need now and then, and with which they can hurt nobody but themselves.
+# Which ones? What programs in a container need now and then, and with which they can hurt hardly anybody but themselves.
 #
 # *Expect:* up to fourteen names (they are docker's fourteen). You will be able to guess what some of them are for.
 
