@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.cells import Cells
 from toolkit.core.errors import InvalidError, NotFoundError, UnsupportedError
-from toolkit.linux import cgroup
-from toolkit.notebook import trial
+from toolkit.linux import cgroup, lock
+from toolkit.notebook import lesson, trial
 from toolkit.notebook.attacks import ATTACKS, Attack
 from toolkit.notebook.containers import the_engine
 from toolkit.notebook.pictures import arena
@@ -145,3 +145,16 @@ def test_figure_tells_what_happened_last() -> None:
     assert "was killed by SIGKILL" in figure.text
     assert "fork bomb: Makes processes" in figure.text
     assert "it worked" in outcome._repr_html_()
+
+
+def test_group_that_a_killed_notebook_has_left_is_taken_away_when_a_lesson_begins(cells: Cells) -> None:
+    engine, hierarchy = the_engine(), cgroup.detect()
+    parent = trial.parent_of(engine)
+    trial.run(engine, ["true"])  # there is a lock from now on
+    hierarchy.create(parent, trial.bounds(hierarchy.controllers()))
+    with open(f"{engine.paths.run}/arena.lock") as others:
+        lock.wait_lock(others.fileno(), shared=True)
+        trial.sweep(engine)
+        assert hierarchy.present(parent)
+    assert lesson.needs_containers()
+    assert not hierarchy.present(parent)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from IPython.core.getipython import get_ipython
 
 from toolkit.core.errors import EngineError, NotFoundError
-from toolkit.notebook import recorded_cells
+from toolkit.notebook import recorded_cells, trial
 from toolkit.notebook.display import publish
 from toolkit.notebook.errors import CommandError
 from toolkit.notebook.html import AMBER, FAINT, GREEN, INK, chip
@@ -203,6 +203,7 @@ def _try_container(names: Sequence[str]) -> Ready:
     try:
         _have_lab(session.engine)
         give_up_containers(names)
+        trial.sweep(session.engine)
         for container in session.engine.containers.list(all=True):
             if container.name in names:
                 container.remove(force=True)

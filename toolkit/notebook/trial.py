@@ -99,11 +99,11 @@ def _bounded(engine: "Engine") -> "Generator[str]":
     """
     hierarchy = cgroup.detect()
     parent = parent_of(engine)
-    fd = os.open(f"{engine.paths.run}/arena.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(_lock_of(engine), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         lock.wait_lock(fd, shared=True)
-        hierarchy.create(parent, bounds(hierarchy.controllers()))
         try:
+            hierarchy.create(parent, bounds(hierarchy.controllers()))
             yield parent
         finally:
             lock.unlock(fd)
@@ -111,6 +111,24 @@ def _bounded(engine: "Engine") -> "Generator[str]":
                 hierarchy.remove(parent)
     finally:
         os.close(fd)
+
+
+def sweep(engine: "Engine") -> None:
+    """Take away the group that trials have left whose notebook was killed; where others are under way it is theirs."""
+    try:
+        fd = os.open(_lock_of(engine), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        if lock.try_lock(fd):
+            with contextlib.suppress(SyscallError):  # what was left may live for some seconds yet
+                cgroup.detect().remove(parent_of(engine), timeout_s=0)
+    finally:
+        os.close(fd)
+
+
+def _lock_of(engine: "Engine") -> str:
+    return f"{engine.paths.run}/arena.lock"
 
 
 def parent_of(engine: "Engine") -> str:
