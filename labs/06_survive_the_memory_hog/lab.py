@@ -99,7 +99,9 @@ check("L6.3")
 # A line that stops the hog is easy: draw it low. But then honest work is killed as well. Here is some honest work: a
 # job that needs a certain amount of memory, gets it, and then keeps it while it waits. (It is a hog on a diet.)
 #
-# First see how it fares in 64 MiB. *Expect:* a container that has exited with code 137.
+# First see how it fares in 64 MiB. (`--memory-swap` is the line for memory and disk together. With the same number for
+# both, nothing is put off to a disk, which some machines would do instead of killing.) *Expect:* a container that has
+# exited with code 137.
 
 # %%
 import time
@@ -114,7 +116,7 @@ def start_job(name, options=""):
     return container
 
 
-start_job("fit", "--memory 64m")
+start_job("fit", "--memory 64m --memory-swap 64m")
 
 # %% [markdown]
 # So how much does it need? Measure it: let it run without a limit, and ask the kernel for the *peak*, the most that the
