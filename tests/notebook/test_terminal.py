@@ -270,3 +270,16 @@ def test_twin_is_the_last_screen(terminal: Open) -> None:
     assert "exit code 4" in figure.text
     assert ">red</span>" in figure.html
     assert shell.join() if isinstance(shell, Page) else False, "a view that comes after the end sees it, too"
+
+
+def test_who_waits_for_the_end_sees_it_whatever_becomes_of_the_picture(
+    terminal: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Terminal, _how: str, _code: int | None) -> None:
+        raise ValueError("no picture")
+
+    monkeypatch.setattr(Terminal, "note_end", fail)
+    monkeypatch.setattr("threading.excepthook", lambda _told: None)
+    opened = terminal("true")
+    opened.wait(10)
+    assert not opened.is_open

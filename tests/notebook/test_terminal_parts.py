@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+import random
 import re
 
 import pytest
@@ -108,6 +109,21 @@ def test_text_without_a_screen() -> None:
 def test_screen_as_html_has_colours_and_no_markup_of_its_content() -> None:
     html = Screen(b"\x1b[1;32m<b>ok</b>\x1b[0m & done", 24, 80).html()
     assert html == '<span style="color:#2a9d6f;font-weight:600">&lt;b&gt;ok&lt;/b&gt;</span> &amp; done'
+
+
+@pytest.mark.parametrize(
+    "odd", [b"\x1b[1;1;1r", b"\x1b[?5A", b"\x1b[1;2L", b"\x1b[9K", b"\x1b[5;1;2n", b"\x1b[?1@"], ids=repr
+)
+def test_sequence_that_makes_no_sense_is_left_out(odd: bytes) -> None:
+    assert Screen(b"before " + odd + b"after", 24, 80).text == "before after"
+
+
+def test_binary_file_on_the_screen_is_a_screen() -> None:
+    chance = random.Random(4)  # noqa: S311 - the same each time
+    pieces = [b"\x1b["] * 20 + [b"?", b";", b";", b"7", b"31"] * 5 + [bytes([byte]) for byte in range(256)]
+    for _ in range(200):
+        screen = Screen(b"".join(chance.choices(pieces, k=300)), 24, 80)
+        assert screen.html().count("\n") == screen.text.count("\n")
 
 
 def test_vendored_files_are_those_that_are_written_down() -> None:

@@ -156,14 +156,16 @@ class Line:
             self._how = "lost"
             raise
         finally:
-            self._flush()
-            self._attachment.close()
-            self._listener.end(self._how, self._attachment.exit_code if self._how == "ended" else None)
-            with self.changed:
-                self.is_over = True
-                self.changed.notify_all()
-            with self._late:
-                self._retire()
+            try:
+                self._flush()
+                self._attachment.close()
+                self._listener.end(self._how, self._attachment.exit_code if self._how == "ended" else None)
+            finally:  # whatever becomes of the last picture: who waits for the end must see it
+                with self.changed:
+                    self.is_over = True
+                    self.changed.notify_all()
+                with self._late:
+                    self._retire()
 
     def _retire(self) -> None:
         with self._lock:

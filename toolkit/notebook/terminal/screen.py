@@ -5,11 +5,17 @@ comes back when it ends.  So what went to the other screen is left out, unless
 it is the one to be seen.
 """
 
+import contextlib
+import functools
 import re
 from html import escape
 from typing import Any
 
 import pyte
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SEEN_BYTES = 16 * 1024
 """Of the end: some screens, and some hundredths of a second of pyte's time."""
@@ -31,7 +37,7 @@ class Screen:
         """Draw `replay` on a screen of this size in characters."""
         self._screen = pyte.Screen(max(columns, 1), max(rows, 1))
         data = _UNKNOWN.sub(b"", seen(replay)[-_SEEN_BYTES:])
-        pyte.ByteStream(self._screen).feed(data)
+        pyte.ByteStream(_Patient(self._screen)).feed(data)
 
     @property
     def text(self) -> str:
@@ -53,6 +59,22 @@ class Screen:
             else:
                 runs.append((style, cells[column].data))
         return "".join(_run(style, escape(text)) for style, text in runs)
+
+
+class _Patient:
+    """Has a screen of pyte's do what it can; what it stumbles over (any binary file has some) is left out."""
+
+    def __init__(self, screen: pyte.Screen) -> None:
+        self._screen = screen
+
+    def __getattr__(self, name: str) -> Any:
+        deed = getattr(self._screen, name)
+        return functools.partial(_attempt, deed) if callable(deed) else deed
+
+
+def _attempt(deed: "Callable[..., Any]", *arguments: Any, **options: Any) -> Any:
+    with contextlib.suppress(Exception):
+        return deed(*arguments, **options)
 
 
 def plain(replay: bytes) -> str:
