@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import re
 import resource
 import time
@@ -89,10 +90,18 @@ def test_shell_does_what_is_sent(terminal: Open) -> None:
         shell.send("too late\n")
 
 
+def _programs(container: Container) -> list[str]:
+    found: list[str] = []
+    for pid in container.pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.append(pathlib.Path(f"/proc/{pid}/comm").read_text())
+    return found
+
+
 def test_ctrl_c_goes_to_the_container(terminal: Open) -> None:
     shell = terminal("sh")
     shell.send("sleep 1000; echo code $?\n")
-    wait_until(lambda: len(shell.container.pids) == 2, 10)
+    wait_until(lambda: "sleep\n" in _programs(shell.container), 10)  # then it is in the foreground, too
     shell.send("\x03")
     shell.send("echo $((3+4))\n")
     shell.wait_for("\n7")
