@@ -239,11 +239,12 @@ def test_attach_chooses_what_is_shown(shell: Shell) -> None:
 
 def test_a_start_is_timed_from_its_own_first_call_however_long_the_reserve_has_waited() -> None:
     calls = [*RESERVE_STEPS[0].calls(), "setsid()", 'mkdir("/a", 0755)', 'mkdir("/b", 0755)']
-    steps = [0, 0, 1, len(RESERVE_STEPS), len(RESERVE_STEPS)]
-    starts_ns = [0, 10, 20, 60_000_000_000, 60_001_000_000]
+    birth = [0] * len(RESERVE_STEPS[0].calls())
+    steps = [*birth, 1, len(RESERVE_STEPS), len(RESERVE_STEPS)]
+    starts_ns = [*birth, 20, 60_000_000_000, 60_001_000_000]
     events = [
         Event("x", call, 0, "", start, 1000, 1, "init", step)
         for call, step, start in zip(calls, steps, starts_ns, strict=True)
     ]
     said = events_text(events, tell(RESERVE_STEPS))
-    assert [line.split()[0] for line in said.splitlines()[1:-1]] == ["before"] * 3 + ["0.000", "1.000"]
+    assert [line.split()[0] for line in said.splitlines()[1:-1]] == ["before"] * (len(birth) + 1) + ["0.000", "1.000"]
