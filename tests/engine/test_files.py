@@ -382,7 +382,7 @@ def test_symlink_that_comes_and_goes_never_leads_out(engine: Engine, tmp_path: o
     os.mkdir(f"{tmp_path}/host")
     with open(f"{tmp_path}/host/f", "w") as file:
         file.write("of the host")
-    swap = "while :; do ln -s $HOST /x; rm /x; mv /real /x; mv /x /real; done"
+    swap = "while :; do ln -s $HOST /x; rm /x; mv /real /x; usleep 5000; mv /x /real; done"
     swap = f"HOST={tmp_path}/host; mkdir /real && echo mine > /real/f; {swap}"
     made = engine.containers.create(ContainerOptions(BUSYBOX, ("sh", "-c", swap)))
     made.start()
