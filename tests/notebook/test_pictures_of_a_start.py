@@ -62,6 +62,14 @@ def test_recording_cut_short_before_its_first_step_is_a_timeline_that_says_so() 
     assert shown.widget.shown["warning"] == "cut short after line 1"
 
 
+def test_stepper_of_a_recording_that_was_cut_short_says_so_at_its_end() -> None:
+    cut = _recording(STEP)._replace(exit_code=None, warning="cut short in line 9")
+    stepper = of_recording(cut, is_replayed=True)
+    assert isinstance(stepper, Stepper)
+    stepper.finish()
+    assert "the recording ends here: cut short in line 9" in _bundle(stepper)["text/html"]
+
+
 def test_calls_of_the_reserve_are_before_the_start() -> None:
     calls = calls_of(_recording(RUN))
     assert [call.at_us for call in calls] == [-1000.0, 0.0, 3000.0]

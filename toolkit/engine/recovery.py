@@ -156,7 +156,8 @@ class Recovery:
             else:
                 time.sleep(_PAUSE_S)  # somebody looks whether it is a wreck, or has just been killed
         message = f"container {name} is being started or removed by someone else"
-        raise ConflictError(message, hint="try again")
+        hint = "try again; one that is made step by step waits for whoever steps it: go on with it, or give it up"
+        raise ConflictError(message, hint=hint)
 
     def let_go(self, ident: str, lock_fd: int) -> None:
         """Leave a container as it ended, whose run directory nothing needs any more; the caller holds its lock."""

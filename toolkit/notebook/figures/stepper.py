@@ -134,6 +134,8 @@ def _rows(rows: "Rows") -> dict[str, Any]:
 def state_text(stepper: "Stepper") -> str:
     """Say how it is, in words."""
     said = _STATES.get(stepper.state, stepper.state)
+    if stepper.state == "exited" and not stepper.is_live and stepper.recording.warning:
+        return f"the recording ends here: {stepper.recording.warning}"
     if stepper.state == "exited" and stepper.exit_code is not None:
         return f"{said}, exit code {stepper.exit_code}"
     return said
