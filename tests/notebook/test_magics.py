@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.cells import Cells, Shown
 from toolkit.notebook.errors import CommandError, CommandInterruptedError
+from toolkit.notebook.session import CellSession
 from toolkit.notebook.values import Container, Finished, Table
 
 pytestmark = pytest.mark.needs("root", "overlay")
@@ -28,6 +29,7 @@ def names(cells: Cells) -> list[str]:
 
 
 def test_output_is_shown_and_in_the_value(cells: Cells) -> None:
+    cells.run("%container run --rm lab true")  # the first one makes the image, and says so
     shown = cells.run("%container run --rm lab echo hello")
     assert shown.stdout == "hello\n"
     assert isinstance(shown.value, Finished)
@@ -38,6 +40,14 @@ def test_stderr_goes_to_stderr_and_into_the_value(cells: Cells) -> None:
     shown = cells.run("%container run --rm lab sh -c 'echo oops >&2'")
     assert (shown.stdout, shown.stderr) == ("", "oops\n")
     assert shown.value.output == "oops\n"
+
+
+def test_word_of_the_engine_is_no_trouble_and_a_warning_is(capsys: pytest.CaptureFixture[str]) -> None:
+    session = CellSession(None)
+    session.complain("Making the image lab")
+    session.complain("WARNING: no swap limit")
+    session.finish()
+    assert tuple(capsys.readouterr()) == ("Making the image lab\n", "WARNING: no swap limit\n")
 
 
 def test_exit_code_of_a_container_is_a_value_and_no_error(cells: Cells) -> None:

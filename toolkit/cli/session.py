@@ -109,8 +109,7 @@ class Session:
     def complain(self, text: str) -> None:
         """Write to stderr, after what stdout has so far; words of an image or a registry cannot move the cursor."""
         self.stdout.flush()
-        self.stderr.write(_harmless(text) + "\n")
-        self.stderr.flush()
+        say(self.stderr, text)
 
     def write(self, stream: int, data: bytes) -> None:
         """Pass a container's bytes on, at once and unchanged where the stream can carry bytes."""
@@ -142,6 +141,12 @@ class Session:
             if is_tty and fd is not None and os.isatty(fd):
                 return fd
         return None
+
+
+def say(stream: "TextIO", text: str) -> None:
+    """Write a line of the engine's own; what is not printable in it is escaped."""
+    stream.write(_harmless(text) + "\n")
+    stream.flush()
 
 
 def _harmless(text: str) -> str:

@@ -4,7 +4,7 @@ import io
 import sys
 from typing import Any, TextIO, cast
 
-from toolkit.cli.session import STDOUT, Handed, Session
+from toolkit.cli.session import STDOUT, Handed, Session, say
 from toolkit.notebook.display import can_update
 from toolkit.notebook.progress import find_progress
 
@@ -57,7 +57,7 @@ class CellSession(Session):
         """
         self._kept: list[str] = []
         out = _Tee(sys.stdout, self._kept)
-        out.is_held = holds_output
+        out.is_held = self._holds_output = holds_output
         super().__init__(
             stdin=None if cell is None else io.BytesIO(cell.encode()),
             stdout=cast("TextIO", out),
@@ -131,4 +131,7 @@ class CellSession(Session):
     def _show_complaint(self) -> None:
         if self._held_complaint:
             text = self.take_complaint()
-            super().complain(text)
+            if text.startswith("WARNING") or self._holds_output:
+                super().complain(text)
+            else:
+                say(self.stdout, text)  # what goes to stderr is red in a cell, and this is no trouble
