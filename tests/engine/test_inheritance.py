@@ -4,6 +4,8 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from tests.support.attacker import attack, sabotage_zygote, with_engine_in_child
 from tests.support.child import in_child
+from tests.support.engines import BUSYBOX, run
 from tests.support.family import Family
 from toolkit.engine.engine import Engine
 from toolkit.linux import cgroup, inherited
@@ -140,3 +143,14 @@ def test_limits_that_may_not_be_raised_are_used_to_the_full() -> None:
         return resource.getrlimit(resource.RLIMIT_NOFILE)
 
     assert in_child(attempt) == (200, 200)
+
+
+def test_powers_that_the_starter_lacks_are_not_lacking_to_who_comes_after(engine: Engine) -> None:
+    """Its zygote is its own: it must serve nobody who has more."""
+    command = [sys.executable, "-m", "toolkit.cli", "run", "--rm", BUSYBOX, "true"]
+    environment = {**os.environ, "CONTAINER_ROOT": engine.paths.root, "CONTAINER_RUN": engine.paths.run}
+    weak = subprocess.run(
+        ["setpriv", "--bounding-set=-sys_admin", *command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (weak.returncode, "EPERM" in weak.stderr) == (125, True), weak.stderr
+    assert run(engine, "echo", "works").out == "works\n"

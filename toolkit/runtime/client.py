@@ -236,14 +236,26 @@ class Zygote:
             os.close(interpreter)
 
     def stop(self) -> None:
-        """Have the zygote leave: it goes when its socket is not at its place and something wakes it."""
-        aside = f"{self._name}.{os.getpid()}"
+        """Have the engine's zygotes leave, those of older code and of other capabilities, too.
+
+        One goes when its socket is not at its place and something wakes it.
+        """
         try:
-            os.unlink(f"{self._run_dir}/{self._name}{OUTSIDE_SUFFIX}")
+            names = os.listdir(self._run_dir)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name.startswith("zygote-") and name.endswith(".sock"):
+                self._stop(name)
+
+    def _stop(self, name: str) -> None:
+        aside = f"{name}.{os.getpid()}"
+        try:
+            os.unlink(f"{self._run_dir}/{name}{OUTSIDE_SUFFIX}")
         except FileNotFoundError:
             pass  # it has just begun
         try:
-            os.rename(f"{self._run_dir}/{self._name}", f"{self._run_dir}/{aside}")
+            os.rename(f"{self._run_dir}/{name}", f"{self._run_dir}/{aside}")
         except FileNotFoundError:
             return
         try:
@@ -305,12 +317,20 @@ def error_of(message: dict[str, Any]) -> EngineError:
 
 
 def _fingerprint() -> str:
-    """Name the code that a zygote of ours would run: an older one must not serve a newer client."""
+    """Name the code that a zygote of ours would run, and its powers.
+
+    An older one must not serve a newer client, nor one that somebody with fewer capabilities has started one who has
+    them all.
+    """
     import hashlib
+
+    from toolkit.linux import capability
 
     base = os.path.join(_SOURCE_ROOT, "toolkit")
     digest = hashlib.sha256(f"{sys.version} {_SOURCE_ROOT}".encode())
     for room in ("runtime", "runtime/steps", "linux", "trace", "core"):
         entries = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(os.path.join(base, room)))
         digest.update(repr([entry for entry in entries if entry[0].endswith(".py")]).encode())
+    sets = capability.read_sets()
+    digest.update(f"{sets.effective:x} {sets.bounding:x}".encode())
     return digest.hexdigest()[:8]
