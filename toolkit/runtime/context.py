@@ -23,6 +23,10 @@ class Reports(Protocol):
     def born(self, pid: int) -> None:
         """Say that it has been made."""
 
+    def is_heard(self) -> bool:
+        """Tell whether there is still somebody to say it to."""
+        raise NotImplementedError
+
     def master(self, fd: int) -> None:
         """Give away the master end of its terminal."""
 

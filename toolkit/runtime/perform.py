@@ -99,6 +99,8 @@ def be_init(plan: tuple[Step, ...], index: int, context: Context, watcher: Watch
     """
     try:
         process.set_parent_death_signal(signals.SIGKILL)
+        if not context.reports.is_heard():
+            os._exit(1)  # whoever made this process was killed before the signal was set
         process.set_dumpable(0)  # who is in the container already may not look into the half-made process
         while index < len(plan):
             if about(plan[index]).actor == INIT:

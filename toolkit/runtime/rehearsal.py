@@ -50,6 +50,10 @@ class _Nobody:
     def born(self, pid: int) -> None:
         """Never called."""
 
+    def is_heard(self) -> bool:
+        """Never called."""
+        return False
+
     def master(self, fd: int) -> None:
         """Never called."""
 

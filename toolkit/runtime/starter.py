@@ -36,6 +36,10 @@ class ToStarter:
     def born(self, pid: int) -> None:
         """Nothing: the starter has made it, so it knows."""
 
+    def is_heard(self) -> bool:
+        """Tell whether the starter lives."""
+        return not sock.has_ended(self._sock)
+
     def master(self, fd: int) -> None:
         """Give the terminal's master to the starter."""
         channel.send(self._sock, {"master": True}, (fd,))

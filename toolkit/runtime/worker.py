@@ -54,6 +54,10 @@ class ToMonitor:
         if self._made is not None:
             self._made.announce(self._monitor, pid)
 
+    def is_heard(self) -> bool:
+        """Tell whether the monitor lives."""
+        return not sock.has_ended(self._monitor)
+
     def master(self, fd: int) -> None:
         """Give the terminal's master to the monitor."""
         handover.send(self._monitor, handover.TERMINAL, b"", (fd,))

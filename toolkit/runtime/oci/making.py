@@ -55,6 +55,13 @@ class ToCommand:
         """Say that init has been made."""
         channel.send(self._sock, {"pid": pid})
 
+    def is_heard(self) -> bool:
+        """Tell whether the command lives."""
+        try:
+            return bool(self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True  # it has nothing to say yet
+
     def master(self, fd: int) -> None:
         """Give the terminal's master to the command."""
         channel.send(self._sock, {"master": True}, (fd,))
