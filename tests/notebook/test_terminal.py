@@ -281,6 +281,7 @@ def test_twin_is_the_last_screen(terminal: Open) -> None:
     assert shell.join() if isinstance(shell, Page) else False, "a view that comes after the end sees it, too"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is thrown on purpose
 def test_who_waits_for_the_end_sees_it_whatever_becomes_of_the_picture(
     terminal: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,7 +289,6 @@ def test_who_waits_for_the_end_sees_it_whatever_becomes_of_the_picture(
         raise ValueError("no picture")
 
     monkeypatch.setattr(Terminal, "note_end", fail)
-    monkeypatch.setattr("threading.excepthook", lambda _told: None)
     opened = terminal("true")
     opened.wait(10)
     assert not opened.is_open
