@@ -280,7 +280,7 @@ def test_end_of_the_block_gives_up(engine: Engine) -> None:
     with _create(engine).step() as stepper:
         stepper.run_until("pivot_root")
         pid = stepper.pid
-    assert is_dead(pid)
+    wait_until(lambda: is_dead(pid), 5)
     assert engine.containers.list(all=True) == []
 
 
