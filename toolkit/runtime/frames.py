@@ -68,13 +68,18 @@ def parse_control(content: bytes) -> "dict[str, Any]":
     return message
 
 
+def encode_events(events: "list[Event]") -> bytes:
+    """Return recorded calls as `marshal` writes them, since whoever is timed does it."""
+    return marshal.dumps([tuple(event) for event in events])
+
+
 def trace(events: "list[Event]") -> bytes:
-    """Return a frame of kind TRACE: recorded calls, as `marshal` writes them, since whoever is timed sends them."""
-    return frame(TRACE, marshal.dumps([tuple(event) for event in events]))
+    """Return a frame of kind TRACE: recorded calls."""
+    return frame(TRACE, encode_events(events))
 
 
 def events_of(content: bytes) -> "list[Event]":
-    """Return the calls in a frame of kind TRACE, from a process of ours that runs the same code."""
+    """Return what `encode_events` was given, in a process that runs the same code."""
     from toolkit.trace import Event
 
     return [Event._make(fields) for fields in marshal.loads(content)]  # noqa: S302 - from a socket that is root's alone
@@ -82,16 +87,17 @@ def events_of(content: bytes) -> "list[Event]":
 
 def send_events(sock: "Socket", events: "list[Event]") -> None:
     """Send recorded calls, as `tell` does."""
-    try:
-        sock.sendall(trace(events))
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # as in `tell`
+    _send(sock, trace(events))
 
 
 def tell(sock: "Socket", message: "dict[str, Any]") -> None:
     """Send a control message on a blocking socket; one who is gone need not be told."""
+    _send(sock, control(message))
+
+
+def _send(sock: "Socket", data: bytes) -> None:
     try:
-        sock.sendall(control(message))
+        sock.sendall(data)
     except (BrokenPipeError, ConnectionResetError):
         pass  # whoever asked has left; what was asked is done all the same
 

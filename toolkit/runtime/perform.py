@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from toolkit.linux.sock import Socket
+    from toolkit.runtime.context import Reports
 
 
 class Watcher:
@@ -87,20 +88,25 @@ def carry_out(
                 for fd in not_inits:
                     if fd >= 0:
                         os.close(fd)
+                die_with_maker(context.reports)
                 be_init(plan, index, context, watcher)
         else:
             index = _give_turn(plan, index, context, watcher)
 
 
+def die_with_maker(reports: "Reports") -> None:
+    """Have the kernel kill this process with whoever made it; end at once where that one was killed before."""
+    process.set_parent_death_signal(signals.SIGKILL)
+    if not reports.is_heard():
+        os._exit(1)
+
+
 def be_init(plan: tuple[Step, ...], index: int, context: Context, watcher: Watcher) -> "NoReturn":
-    """Do init's steps, the last of which is another program.
+    """Do init's steps, the last of which is another program; it dies with its maker already.
 
     Whatever goes wrong is reported to the starter, and the process ends.
     """
     try:
-        process.set_parent_death_signal(signals.SIGKILL)
-        if not context.reports.is_heard():
-            os._exit(1)  # whoever made this process was killed before the signal was set
         process.set_dumpable(0)  # who is in the container already may not look into the half-made process
         while index < len(plan):
             if about(plan[index]).actor == INIT:

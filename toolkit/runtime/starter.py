@@ -159,7 +159,7 @@ class Start:
         if executing["exec"] is not None:
             event = Event.from_json(executing["exec"])
             event = event._replace(cost_ns=time.monotonic_ns() - event.start_ns)
-            self.executing = frames.trace([event])[frames.HEADER.size :]
+            self.executing = frames.encode_events([event])
 
 
 def _kill_and_wait(pidfd: int) -> None:

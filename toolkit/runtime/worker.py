@@ -11,11 +11,11 @@ import time
 
 from toolkit.core.errors import EngineError, SyscallError
 from toolkit.core.record import NamedTuple
-from toolkit.linux import keyring, process, procfs, signals, sock
+from toolkit.linux import keyring, process, procfs, sock
 from toolkit.linux.namespace import CLONE_NEWPID, unshare
 from toolkit.runtime import channel, frames, handover, remains, steps
 from toolkit.runtime.context import NO_STDIO, Context
-from toolkit.runtime.perform import Watcher, be_init, carry_out
+from toolkit.runtime.perform import Watcher, be_init, carry_out, die_with_maker
 from toolkit.runtime.rehearsal import rehearse_worker
 from toolkit.runtime.request import Request
 from toolkit.runtime.steps import RESERVE_STEPS
@@ -49,7 +49,7 @@ class ToMonitor:
 
     def born(self, pid: int) -> None:
         """Say who this process is, which has just been born as a successor."""
-        _die_with(self._monitor)
+        die_with_maker(self)
         handover.send(self._monitor, handover.PROCESS, str(pid).encode())
         if self._made is not None:
             self._made.announce(self._monitor, pid)
@@ -64,7 +64,7 @@ class ToMonitor:
 
     def executing(self, event: Event | None) -> None:
         """Say that execve comes next."""
-        body = b"" if event is None else frames.trace([event])[frames.HEADER.size :]
+        body = b"" if event is None else frames.encode_events([event])
         handover.send(self._monitor, handover.EXECUTING, body)
 
     def failed(self, message: channel.Message) -> None:
@@ -114,10 +114,10 @@ def work(monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: 
     """
     born_ns = time.monotonic_ns()
     pid, monitor_pid = int(os.readlink("/proc/self")), procfs.parent("self")  # as the host sees them
-    _die_with(monitor)
+    reports = ToMonitor(monitor)
+    die_with_maker(reports)
     handover.send(monitor, handover.PROCESS, str(pid).encode())  # who has forked this process may not be its parent
     rehearse_worker()
-    reports = ToMonitor(monitor)
     context = Context(steps.INIT, reports, NO_STDIO)
     early, obstacle = _begin_early(context)
     connection, lock_fd, content = await_request(listener, zygote_lives)
@@ -168,12 +168,12 @@ def work_outside(
         zygote_lives: readable when the zygote is gone.
         succeed: makes a successor of this process, see `Context.succeed`.
     """
-    _die_with(monitor)
+    reports = ToMonitor(monitor)
+    die_with_maker(reports)
     rehearse_worker()
     connection, lock_fd, content = await_request(outside, zygote_lives)
     os.close(token)
     request = Request.decode(content)
-    reports = ToMonitor(monitor)
     reports.take(connection, lock_fd, content)
     if request.run_dir or request.trace or request.gated:
         handover.send(monitor, handover.OUTSIDE, content, reports.fds)
@@ -191,12 +191,6 @@ def work_outside(
     except (EngineError, OSError) as exc:
         reports.failed(channel.failure(remains.explained(exc), -1))
     os._exit(1)
-
-
-def _die_with(monitor: sock.Socket) -> None:
-    process.set_parent_death_signal(signals.SIGKILL)
-    if sock.has_ended(monitor):
-        os._exit(1)  # it was killed before we could have been told of it
 
 
 def refuse(listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from toolkit.core.errors import EngineError, StartError
 from toolkit.linux import process, procfs
+from toolkit.linux.sock import has_ended
 from toolkit.runtime import channel
 from toolkit.runtime.context import NO_STDIO, Context
 from toolkit.runtime.perform import Watcher, carry_out
@@ -57,10 +58,7 @@ class ToCommand:
 
     def is_heard(self) -> bool:
         """Tell whether the command lives."""
-        try:
-            return bool(self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return True  # it has nothing to say yet
+        return not has_ended(self._sock)
 
     def master(self, fd: int) -> None:
         """Give the terminal's master to the command."""
