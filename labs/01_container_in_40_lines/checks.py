@@ -86,16 +86,8 @@ def first_process(look: Look) -> None:
     look.must("pid namespaces that it has a number in, more than this notebook", 1, len(numbers) - depth)
     look.must("its number inside", 1, numbers[-1], points=1)
     parent = evidence.status(pid).get("PPid", "0")
-    look.expect("the process that waits for it outside", _PROGRAM, _command(parent), holds=_PROGRAM in _command(parent))
-
-
-def _command(pid: str) -> str:
-    try:
-        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-            words = file.read().split("\0")
-    except OSError:
-        return "none"
-    return " ".join(os.path.basename(word) for word in words[:2]) or "none"
+    waiting = evidence.program(parent)
+    look.expect("the process that waits for it outside", _PROGRAM, waiting, holds=_PROGRAM in waiting)
 
 
 @task(

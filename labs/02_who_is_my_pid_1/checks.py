@@ -29,16 +29,6 @@ def _claim_reaped(look: Look, container: "Container", points: float = 0.0) -> No
     look.expect("zombies in it, after the check has let three orphans end there", 0, count, points=points)
 
 
-def _program(pid: int) -> str:
-    """Return what a process runs, as far as its command line tells."""
-    try:
-        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-            words = file.read().split("\0")
-    except OSError:
-        return "none"
-    return " ".join(os.path.basename(word) for word in words[:2]) or "none"
-
-
 @task(
     "L2.1",
     points=2,
@@ -53,7 +43,7 @@ def three_zombies(look: Look) -> None:
     """Count the zombies that are pid 1's."""
     crowd = look.running("crowd")
     first = crowd.pid
-    look.must("its pid 1", "sleep", _program(first).split()[0])
+    look.must("its pid 1", "sleep", evidence.program(first).split()[0])
     evidence.wait_until(lambda: len(evidence.zombies(first)) >= 3, 1.0)
     theirs = [pid for pid in evidence.zombies(first) if evidence.status(pid).get("PPid") == str(first)]
     look.expect("zombies that wait for its pid 1", "at least 3", len(theirs), holds=len(theirs) >= 3)
@@ -73,11 +63,13 @@ def init_that_reaps(look: Look) -> None:
     """Let orphans end in the student's container."""
     mine = look.running("mine")
     first = mine.pid
-    look.must("its pid 1", f"python3 {_INIT}", _program(first))
-    children = [_program(pid) for pid in evidence.inside(first) if evidence.status(pid).get("PPid") == str(first)]
+    look.must("its pid 1", f"python3 {_INIT}", evidence.program(first))
+    children = [
+        evidence.program(pid) for pid in evidence.inside(first) if evidence.status(pid).get("PPid") == str(first)
+    ]
     look.must("the program that its pid 1 has started", "sleep 1000", ", ".join(children) or "none")
     _claim_reaped(look, mine)
-    look.expect("its pid 1, after that", f"python3 {_INIT}", _program(first))
+    look.expect("its pid 1, after that", f"python3 {_INIT}", evidence.program(first))
 
 
 @task(
@@ -141,6 +133,6 @@ def engines_init(look: Look) -> None:
     """Let orphans end in a container that has the engine's init."""
     tidy = look.running("tidy")
     first = tidy.pid
-    programs = [_program(pid) for pid in evidence.inside(first) if pid != first]
+    programs = [evidence.program(pid) for pid in evidence.inside(first) if pid != first]
     look.must("the program that its pid 1 looks after", "sleep 1000", ", ".join(programs) or "none")
     _claim_reaped(look, tidy)

@@ -57,6 +57,15 @@ def status(pid: int | str) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
+def program(pid: int | str) -> str:
+    """Return the first two words of a process's command line, without directories; "none" where there are none."""
+    try:
+        words = procfs.read(f"/proc/{pid}/cmdline").split("\0")
+    except SyscallError:
+        return "none"
+    return " ".join(os.path.basename(word) for word in words[:2]) or "none"
+
+
 def numbers(pid: int) -> list[int]:
     """Return a process's number in each pid namespace that it has one in, from ours inwards; empty: it is gone."""
     return [int(word) for word in status(pid).get("NSpid", "").split()]

@@ -109,7 +109,18 @@ def processes(pids: "Iterable[int]") -> tuple[Process, ...]:
 
 
 def _process(pid: int | str) -> Process:
-    words = [word for word in read(f"/proc/{pid}/cmdline").split("\0") if word]
     facts = _status(pid)
-    command = " ".join([os.path.basename(words[0]), *words[1:]]) if words else f"[{facts['Name']}]"
-    return Process(int(pid), int(facts["NSpid"].split()[-1]), command)
+    return Process(int(pid), int(facts["NSpid"].split()[-1]), command_of(pid, facts["Name"]))
+
+
+def command_of(pid: int | str, name: str) -> str:
+    """Return what a process runs, without the program's directory; [NAME] where it has no command line.
+
+    Raises:
+        SyscallError: ENOENT, ESRCH where it is gone.
+
+    See Also:
+        proc_pid_cmdline(5)
+    """
+    words = [word for word in read(f"/proc/{pid}/cmdline").split("\0") if word]
+    return " ".join([os.path.basename(words[0]), *words[1:]]) if words else f"[{name}]"

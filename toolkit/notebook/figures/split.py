@@ -5,6 +5,7 @@ from html import escape
 from typing import NamedTuple
 
 from toolkit.core.errors import SyscallError
+from toolkit.linux.look import command_of
 from toolkit.linux.namespace import namespace_inodes
 from toolkit.linux.procfs import read
 from toolkit.notebook.figures import Figure
@@ -72,8 +73,7 @@ def read_process(pid: int | str) -> Process:
         proc_pid_status(5), NSpid
     """
     facts = dict(line.split(":", 1) for line in read(f"/proc/{pid}/status").splitlines() if ":" in line)
-    words = [word for word in read(f"/proc/{pid}/cmdline").split("\0") if word]
-    command = " ".join([os.path.basename(words[0]), *words[1:]]) if words else f"[{facts['Name'].strip()}]"
+    command = command_of(pid, facts["Name"].strip())
     return Process(tuple(map(int, facts["NSpid"].split())), int(facts["PPid"]), command)
 
 
