@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.assembler import assembled
 from toolkit.linux.keeper import CODE, load
 
 _SOURCES = Path(__file__).parents[2] / "toolkit" / "linux" / "keep"
-_PREFIXES = {"x86_64": "", "aarch64": "aarch64-linux-gnu-"}
 _PARENT = """
 import os, sys
 from toolkit.linux import keeper, process, signals
@@ -49,22 +49,15 @@ print("worker:", os.waitpid(worker, 0)[1])
 """
 
 
-def _assembled(machine: str, directory: Path) -> bytes:
-    prefix, made, raw = _PREFIXES[machine], directory / "keeper.o", directory / "keeper.bin"
-    subprocess.run([f"{prefix}as", "-o", made, _SOURCES / f"{machine}.S"], check=True)
-    subprocess.run([f"{prefix}objcopy", "-O", "binary", "-j", ".text", made, raw], check=True)
-    return raw.read_bytes()
-
-
 @pytest.mark.needs("as")
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="`as` is for the machine that it runs on")
 def test_code_is_what_the_source_assembles_to(tmp_path: Path) -> None:
-    assert _assembled("x86_64", tmp_path) == CODE["x86_64"]
+    assert assembled(_SOURCES / "x86_64.S", tmp_path) == CODE["x86_64"]
 
 
 @pytest.mark.needs("aarch64-as")
 def test_code_for_arm_is_what_the_source_assembles_to(tmp_path: Path) -> None:
-    assert _assembled("aarch64", tmp_path) == CODE["aarch64"]
+    assert assembled(_SOURCES / "aarch64.S", tmp_path) == CODE["aarch64"]
 
 
 def _lines(how: str, then: str = "") -> list[str]:

@@ -10,6 +10,7 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from tests.support.cells import Cells
+from toolkit.notebook.values import Container
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,11 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InteractiveShell
 def cells(shell: InteractiveShell) -> Cells:
     """Run cells and see what they show."""
     return Cells(shell, capture_output)
+
+
+@pytest.fixture
+def web(cells: Cells) -> Iterator[Container]:
+    """Run a container of two processes."""
+    made = cells.value("%container run -d --name web lab sh -c 'sleep 500 & sleep 600'")
+    yield made
+    made.remove(force=True)

@@ -18,13 +18,6 @@ pytestmark = pytest.mark.needs("root", "overlay")
 
 
 @pytest.fixture
-def web(cells: Cells) -> Iterator[Container]:
-    made = cells.value("%container run -d --name web lab sh -c 'sleep 500 & sleep 600'")
-    yield made
-    made.remove(force=True)
-
-
-@pytest.fixture
 def guest(cells: Cells, web: Container) -> Iterator[Container]:
     made = cells.value("%container run -d --name guest --pid container:web --uts host lab sleep 600")
     yield made

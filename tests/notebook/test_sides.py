@@ -19,13 +19,6 @@ pytestmark = pytest.mark.needs("root", "overlay", "busybox")
 
 
 @pytest.fixture
-def web(cells: Cells) -> Iterator[Container]:
-    made = cells.value("%container run -d --name web lab sh -c 'sleep 500 & sleep 600'")
-    yield made
-    made.remove(force=True)
-
-
-@pytest.fixture
 def bare(cells: Cells) -> Iterator[Container]:
     """Return a container whose image has lost every program that is asked for."""
     made = cells.value("%container run -d --name bare lab sleep 600")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.assembler import assembled
 from toolkit.runtime.steps.init import CODE, program
 
 _SOURCES = Path(__file__).parents[2] / "toolkit" / "runtime" / "init"
-_PREFIXES = {"x86_64": "", "aarch64": "aarch64-linux-gnu-"}
 # Forks a program that does as it is told, becomes the init that is its argument, and is judged by how it ends.
 _PARENT = """
 import os, sys
@@ -24,22 +24,15 @@ _ON_ARM = '"/usr/bin/qemu-aarch64", ["qemu-aarch64", sys.argv[1]]'
 _ARM_PARENT = _PARENT.replace('sys.argv[1], ["init"]', _ON_ARM)
 
 
-def _assembled(machine: str, directory: Path) -> bytes:
-    prefix, made, raw = _PREFIXES[machine], directory / "init.o", directory / "init.bin"
-    subprocess.run([f"{prefix}as", "-o", made, _SOURCES / f"{machine}.S"], check=True)
-    subprocess.run([f"{prefix}objcopy", "-O", "binary", "-j", ".text", made, raw], check=True)
-    return raw.read_bytes()
-
-
 @pytest.mark.needs("as")
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="`as` is for the machine that it runs on")
 def test_code_is_what_the_source_assembles_to(tmp_path: Path) -> None:
-    assert _assembled("x86_64", tmp_path) == CODE["x86_64"]
+    assert assembled(_SOURCES / "x86_64.S", tmp_path) == CODE["x86_64"]
 
 
 @pytest.mark.needs("aarch64-as")
 def test_code_for_arm_is_what_the_source_assembles_to(tmp_path: Path) -> None:
-    assert _assembled("aarch64", tmp_path) == CODE["aarch64"]
+    assert assembled(_SOURCES / "aarch64.S", tmp_path) == CODE["aarch64"]
 
 
 def _run(path: Path, parent: str, script: str) -> int:
