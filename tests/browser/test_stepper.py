@@ -92,6 +92,18 @@ def test_keys_go_on_choose_and_run_to(open_cells: OpenCells) -> None:
     notebook.screenshot("stepper-end-light", output=1)
 
 
+def test_program_that_takes_its_time_is_seen_to_end(open_cells: OpenCells) -> None:
+    notebook = open_cells(LOAD, "s = %container step run lab sh -c 'sleep 2; echo late; exit 4'\ns")
+    notebook.run_cell(0)
+    view = notebook.run_cell(1)
+    button(view, "Run to the end").click()
+    settled(view, "the program runs")
+    view.get_by_role("option").nth(3).click()
+    settled(view, "the program has ended, exit code 4")  # nobody has pressed anything
+    expect(view.locator(".ct-output")).to_have_text("late\n")
+    expect(view.get_by_role("option", selected=True)).to_contain_text("4")  # what was chosen stays chosen
+
+
 def test_two_views_agree_and_giving_up_leaves_nothing(open_cells: OpenCells) -> None:
     notebook = open_cells(LOAD, STEP, "s", WHERE)
     notebook.run_cell(0)

@@ -147,8 +147,8 @@ def _shown(cell: Any) -> Cell:
 
 
 def nbval(path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a notebook as pytest does with nbval, each cell a test."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir=/"]
+    """Run a notebook as pytest does with nbval, each cell a test; each failure is told once, in CI too (-rN)."""
+    command = [sys.executable, "-m", "pytest", "-q", "-rN", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir=/"]
     return subprocess.run(
         [*command, "--nbval-lax", "--nbval-current-env", "--nbval-kernel-startup-timeout=60", path.name],
         cwd=path.parent,

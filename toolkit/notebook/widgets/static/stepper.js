@@ -8,6 +8,8 @@ const TABS = [
   ["processes", "Processes", ["on the host", "inside", "command"]],
 ];
 
+const SOON_MS = 250, LATE_MS = 4000;
+
 function render({ model, el: root }) {
   const steps = model.get("steps");
   const box = el("div", { class: "ct ct-stepper" });
@@ -142,7 +144,20 @@ function render({ model, el: root }) {
     event.preventDefault();
   });
   keepKeys(box);
-  const stops = [follow(model, ["shown"], () => { chosen = -1; draw(); })];
+  // A program that runs is looked at now and then until it has ended; the next time is set by the answer.
+  let again, pause = SOON_MS;
+  const goOn = () => {
+    clearTimeout(again);
+    if (!live || now().state !== "running") { pause = SOON_MS; return; }
+    again = setTimeout(() => ask(model, "look"), pause);
+    pause = Math.min(pause * 1.5, LATE_MS);
+  };
+  let drawn = now().index;
+  const stops = [follow(model, ["shown"], () => {
+    if (now().index !== drawn) { drawn = now().index; chosen = -1; }
+    draw();
+    goOn();
+  }), () => clearTimeout(again)];
   box.append(
     el("div", { class: "ct-head" },
       el("span", { class: `ct-chip ${live ? "ct-good" : "ct-bad"}` }, live ? "live" : model.get("label")),
