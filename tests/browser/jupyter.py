@@ -47,6 +47,7 @@ class Server(NamedTuple):
     token: str
     directory: pathlib.Path
     """Holds the notebooks."""
+    pid: int
 
     def page(self, notebook: str) -> str:
         """Return an address at which a notebook opens, in a workspace of its own: with no tab of an earlier page."""
@@ -109,7 +110,7 @@ def serve(notebooks: pathlib.Path, home: pathlib.Path, environ: dict[str, str]) 
             stdout=log,
             stderr=log,
         )  # fmt: skip
-    server = Server(f"http://127.0.0.1:{port}", token, notebooks)
+    server = Server(f"http://127.0.0.1:{port}", token, notebooks, process.pid)
     try:
         _wait_until_up(server, process, log_path)
         yield server

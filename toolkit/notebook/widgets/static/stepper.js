@@ -42,7 +42,7 @@ function render({ model, el: root }) {
       class: "ct-stepper-step", role: "option", id: `${prefixOf(model)}-${index}`, title: `${step.title} ${step.subject} (${step.phase})`,
       onclick: () => choose(index),
     }, mark, el("span", { class: "ct-faint ct-stepper-number" }, `${step.number}`), el("span", { class: "ct-stepper-title" }, step.title, ...(step.subject ? [el("span", { class: "ct-faint ct-stepper-subject" }, ` ${step.subject}`)] : [])), cost);
-    return { row, cost, mark };
+    return { row, cost, mark, looks: "" };
   });
   const list = el("div", { class: "ct-stepper-list", role: "listbox", tabindex: "0", "aria-label": "the steps of the plan" }, rows.map((each) => each.row));
   const words = el("div", { class: "ct-stepper-words" });
@@ -62,17 +62,20 @@ function render({ model, el: root }) {
   const choose = (index) => { chosen = index; drawSteps(); drawWords(); };
   const drawSteps = () => {
     const { index, costs } = now();
-    rows.forEach(({ row, cost, mark }, place) => {
+    rows.forEach((each, place) => {
       const isDone = place < index;
       const isNext = place === index && open();
-      row.classList.toggle("ct-is-done", isDone);
-      row.classList.toggle("ct-is-next", isNext);
-      row.setAttribute("aria-selected", `${place === at()}`);
-      mark.textContent = isDone ? "✓" : isNext ? "▶" : "●";
-      cost.textContent = isDone ? time(costs[place]) : "";
+      const looks = `${isDone} ${isNext} ${place === at()} ${isDone ? costs[place] : ""}`;
+      if (each.looks === looks) return; // to write what is there already costs the page a layout
+      each.looks = looks;
+      each.row.classList.toggle("ct-is-done", isDone);
+      each.row.classList.toggle("ct-is-next", isNext);
+      each.row.setAttribute("aria-selected", `${place === at()}`);
+      each.mark.textContent = isDone ? "✓" : isNext ? "▶" : "●";
+      each.cost.textContent = isDone ? time(costs[place]) : "";
     });
     list.setAttribute("aria-activedescendant", rows[at()].row.id);
-    reveal(list, rows[at()].row);
+    requestAnimationFrame(() => reveal(list, rows[at()].row)); // where things are is asked once, with the frame's own layout
   };
   const drawWords = () => {
     const step = steps[at()];
@@ -167,7 +170,6 @@ function render({ model, el: root }) {
     el("div", { class: "ct-stepper-both" }, el("div", { class: "ct-stepper-left" }, list, words), el("div", { class: "ct-stepper-right" }, done, book)),
   );
   root.append(box);
-  reveal(list, rows[at()].row);
   return () => { stops.forEach((each) => each()); stopCard(); };
 }
 
