@@ -33,6 +33,7 @@ class StepperWidget(LiveWidget):
 
     def __init__(self, stepper: "Stepper") -> None:
         self._stepper = weakref.ref(stepper, self._lost)
+        self._answers = 0
         stepper.on_change.append(self.refresh)
         super().__init__(
             steps=plan_facts(stepper.steps),
@@ -58,7 +59,8 @@ class StepperWidget(LiveWidget):
 
     def refresh(self) -> None:
         """Draw what is so now; a page that asked is answered also where nothing has changed."""
-        self.shown = {**now(self.stepper), "answers": self.shown.get("answers", 0) + 1}
+        self._answers += 1
+        self.shown = {**now(self.stepper), "answers": self._answers}
 
     def figure(self) -> Figure:
         """Return the same moment for where nothing is live."""
