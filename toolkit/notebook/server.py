@@ -15,6 +15,7 @@ toolkit.notebook.server` switches it off.
 
 from typing import Any
 
+__all__ = ["_jupyter_server_extension_points", "_load_jupyter_server_extension"]  # by these names Jupyter calls them
 _CLASS = "kernel_websocket_connection_class"
 
 
