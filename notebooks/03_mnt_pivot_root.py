@@ -42,10 +42,11 @@ lesson.needs_containers("files", "rooted", "gated", recording="03_mnt_pivot_root
 
 # %%
 import os
-import tempfile
 from pathlib import Path
 
-desk = tempfile.TemporaryDirectory(prefix="lesson-03-")
+from toolkit.notebook.desk import Desk
+
+desk = Desk("03")
 os.chdir(desk.name)
 os.mkdir("shelf")
 print("we work in", os.getcwd())
@@ -271,6 +272,21 @@ print("exit code", code)
 assert code == 0
 
 # %% [markdown]
+# Now you. This is the whole walk as a picture, and it shows more than we have asked for: on the left every step and why
+# it is there, on the right what the half-made container is after it. On a machine without containers it is a recording,
+# and says so; its buttons work all the same.
+#
+# *Expect:* it stands where we stood, before `pivot_root`. Press *Next step* and see the table of mounts shrink. Then
+# choose a step further down, and press *Run to here*.
+
+# %%
+walk = lesson.walk("lab true", recording="03_walk")
+walk.run_until("pivot_root")
+
+assert any(call.startswith("pivot_root") for call in walk.steps[walk.index].calls)
+walk
+
+# %% [markdown]
 # ## Break it
 #
 # If all this is so, then a container that is made with `chroot` in place of `pivot_root` must be open. The *arena* runs
@@ -310,10 +326,11 @@ print(f"{len(ours)} mounts here, {len(mounts)} in the container")
 # *Expect:* the names of the containers, and nothing else.
 
 # %%
+walk.abort()
 # %container rm -f files rooted
 
 os.chdir("/")
-desk.cleanup()
+desk.close()
 
 assert not os.path.exists(treasure)
 

@@ -201,13 +201,14 @@ assert int(powers.output.split()[1], 16) == effective(tame.pid)
 
 # %%
 import json
-import tempfile
+
+from toolkit.notebook.desk import Desk
 
 profile = {
     "defaultAction": "SCMP_ACT_ALLOW",
     "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}],
 }
-desk = tempfile.TemporaryDirectory(prefix="lesson-07-")
+desk = Desk("07")
 # %cd -q {desk.name}
 Path("no-folders.json").write_text(json.dumps(profile))
 
@@ -260,7 +261,7 @@ lesson.needs()
 # %container rm -f tame
 
 # %cd -q /
-desk.cleanup()
+desk.close()
 
 # left = %container ps -a
 

@@ -72,9 +72,9 @@ lesson.needs(lesson.VIRTUAL_MACHINE)
 # *Expect:* the name of the file.
 
 # %%
-import tempfile
+from toolkit.notebook.desk import Desk
 
-desk = tempfile.TemporaryDirectory(prefix="lesson-15-")
+desk = Desk("15")
 # %cd -q {desk.name}
 
 # %%

@@ -1,7 +1,9 @@
 """The arena: each attack fails with its defences on and works with them off, and the host survives both."""
 
+import fcntl
 import glob
 import subprocess
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -158,3 +160,20 @@ def test_group_that_a_killed_notebook_has_left_is_taken_away_when_a_lesson_begin
         assert hierarchy.present(parent)
     assert lesson.needs_containers()
     assert not hierarchy.present(parent)
+
+
+def test_two_at_once_change_the_kernels_setting_one_after_the_other() -> None:
+    (attack,) = [each for each in ATTACKS if each.name == "change a kernel setting"]
+    entered = threading.Event()
+
+    def enter() -> None:
+        with attack.prepare():
+            entered.set()
+
+    with open(_SETTING) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as the other arena does
+        thread = threading.Thread(target=enter)
+        thread.start()
+        assert not entered.wait(0.3)
+    thread.join(10)
+    assert entered.is_set()

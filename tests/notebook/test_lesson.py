@@ -104,6 +104,33 @@ def without_containers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorded_cells, "load", lambda _name: RECORDING)
 
 
+WALK = "walk = lesson.walk('lab true', recording='03_walk')\nwalk.run_until('pivot_root')\nwalk"
+
+
+@pytest.mark.usefixtures("without_containers")
+def test_walk_is_a_recording_where_there_are_no_containers(cells: Cells) -> None:
+    cells.run("from toolkit.notebook import lesson\nlesson.needs_containers(recording='any')")
+    walk = cells.value(WALK)
+    assert not walk.is_live
+    assert walk.steps[walk.index].name == "PivotRoot"
+    before = len(walk.mounts())
+    walk.next()
+    assert 0 < len(walk.mounts()) < before
+    assert walk.recording.header.command == "container step run lab true"
+    assert "recording of 20" in walk.figure().html
+
+
+@pytest.mark.needs("root", "overlay")
+def test_walk_is_a_container_where_there_are(cells: Cells) -> None:
+    cells.run(NEEDS)
+    walk = cells.value(WALK)
+    assert walk.is_live
+    assert walk.steps[walk.index].name == "PivotRoot"
+    assert walk.finish().wait() == 0
+    walk.abort()  # as the lesson's last cell does, wherever the learner has pressed to
+    assert walk.state == "exited"
+
+
 @pytest.mark.usefixtures("without_containers")
 def test_recorded_cell_is_shown_and_labelled(cells: Cells) -> None:
     shown = cells.run("from toolkit.notebook import lesson\nlesson.needs_containers(recording='any')")

@@ -3,11 +3,15 @@
 Each notebook runs on this machine's kernel, with an engine of its own, and what
 its cells show is kept, so that it can be shown where containers cannot run
 (toolkit/notebook/recorded_cells.py).  Made again whenever a cell's text changes.
+A walk that a lesson shows as a picture (`lesson.walk`) has a file of its own.
 """
 
 import datetime as dt
 import os
+import pathlib
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,9 +37,9 @@ def name_of(source: str) -> str:
     return os.path.basename(source).removesuffix(".py")
 
 
-def path_of(source: str) -> str:
-    """Return where the recording of a source lies."""
-    file = f"{name_of(source)}{recorded_cells.SUFFIX}"
+def path_of(name: str) -> str:
+    """Return where the recording of that name lies."""
+    file = f"{name}{recorded_cells.SUFFIX}"
     return os.path.join(os.path.abspath(DIRECTORY), recorded_cells.DIRECTORY, file)
 
 
@@ -63,6 +67,24 @@ def record(source: str) -> Recording:
     return Recording(dt.datetime.now(tz=dt.UTC).date().isoformat(), os.uname().release, machine, cells)
 
 
+WALKS = {"03_walk": ("lab", "true")}
+"""Each by its name: the words after `container step run`."""
+
+
+def record_walk(name: str, path: str) -> None:
+    """Make a container step by step, on a machine of which no more is mounted than any has, and write what was seen."""
+    session = Session()
+    try:
+        made = session.new_root()
+        roots = {"CONTAINER_ROOT": made.root, "CONTAINER_RUN": made.run, "PYTHONPATH": REPOSITORY}
+        command = [sys.executable, "-m", "toolkit.cli", "step", "run", "--record", path, *WALKS[name]]
+        go_on = "c\n"  # through all that is left
+        subprocess.run(command, env={**os.environ, **roots}, input=go_on, text=True, check=True, capture_output=True)
+        session.delete_root(made)
+    finally:
+        session.close()
+
+
 def _outputs(cell: nbformat.NotebookNode) -> Iterator[Output]:
     for output in cell.outputs:
         if output.output_type == "stream":
@@ -73,32 +95,40 @@ def _outputs(cell: nbformat.NotebookNode) -> Iterator[Output]:
 
 
 def in_private(module: str, words: list[str]) -> None:
-    """Go on as another process, which sees no processes but its own and has a host name that tells nothing.
+    """Go on as another process, which sees no processes and no mounts but those of any machine, and is called laptop.
 
     Returns where this is that process.
     """
     if os.environ.get(_PRIVATE):
         return
-    script = 'hostname laptop && exec "$@"'
+    others = "findmnt --raw --noheadings --output TARGET | grep -E '^/(mnt|tmp|srv|media|home)/' | tac"
+    script = f'hostname laptop && {others} | xargs -r umount --lazy; exec "$@"'
     os.environ[_PRIVATE] = "1"
     program = ["sh", "-c", script, "sh", sys.executable, "-m", module, *words]
     os.execvp("unshare", ["unshare", "--pid", "--fork", "--mount-proc", "--uts", *program])  # noqa: S606
 
 
 def main(names: list[str]) -> None:
-    """Write the recordings of these lessons, or of all."""
+    """Write the recordings of these lessons and walks, or of all."""
     in_private("tests.support.recordings", names)
     for source in sources():
-        if names and name_of(source) not in names:
-            continue
-        text = recorded_cells.render(record(source))
-        for private in (REPOSITORY, sys.prefix):
-            if private in text:
-                raise SystemExit(f"{name_of(source)} would tell where it was made: {private}")
-        os.makedirs(os.path.dirname(path_of(source)), exist_ok=True)
-        with open(path_of(source), "w", encoding="utf-8") as file:
-            file.write(text)
-        print(f"{name_of(source)}: {len(text) >> 10} KiB")
+        if not names or name_of(source) in names:
+            _write(name_of(source), recorded_cells.render(record(source)))
+    for name in WALKS:
+        if not names or name in names:
+            with tempfile.TemporaryDirectory() as directory:
+                record_walk(name, f"{directory}/walk")
+                _write(name, pathlib.Path(directory, "walk").read_text(encoding="utf-8"))
+
+
+def _write(name: str, text: str) -> None:
+    for private in (REPOSITORY, sys.prefix):
+        if private in text:
+            raise SystemExit(f"{name} would tell where it was made: {private}")
+    os.makedirs(os.path.dirname(path_of(name)), exist_ok=True)
+    with open(path_of(name), "w", encoding="utf-8") as file:
+        file.write(text)
+    print(f"{name}: {len(text) >> 10} KiB")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ read with what it speaks of.  The next `needs` decides anew.
 import functools
 import os
 import re
+import shlex
 import time
 from collections.abc import Sequence
 from html import escape
@@ -27,7 +28,7 @@ from toolkit.notebook.errors import CommandError
 from toolkit.notebook.html import AMBER, FAINT, GREEN, INK, chip
 from toolkit.notebook.magics import run_command
 from toolkit.notebook.session import CellSession
-from toolkit.notebook.stepping import give_up_containers
+from toolkit.notebook.stepping import Stepper, give_up_containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ VIRTUAL_MACHINE = "a virtual machine"
 _HALF = 130
 _NOT_ROOT = "to make containers takes root, and here you are the user with the number {}"
 _THIS = "toolkit.notebook.lesson"
-_ASKS = re.compile(r"\bneeds(_containers)?\(")
+_ASKS = re.compile(r"\b(needs(_containers)?|lesson\.walk)\(")
 
 
 class Ready(NamedTuple):
@@ -148,6 +149,23 @@ def needs(*features: str) -> Ready:
         ready = Ready(reason, what=what, recording=_course.recording)
     _go_on(ready)
     return ready
+
+
+def walk(command: str, *, recording: str) -> Stepper:
+    """Return a container to make step by step; where there are none, the recording of one, in the same picture.
+
+    Args:
+        command: what follows `container step run`.
+        recording: the name of a walk that was done elsewhere.
+
+    Raises:
+        CommandError: the container cannot be made.
+        InvalidError: there are no containers, and the recording cannot be read.
+    """
+    if not _course.without_containers:
+        made: Stepper = run_command(["step", "run", *shlex.split(command)])
+        return made
+    return Stepper.replayed(recorded_cells.find(recording))
 
 
 def _ask_for_english() -> None:

@@ -75,16 +75,26 @@ def load(name: str) -> Recording:
         IntegrityError: it was cut short, or is no recording.
         InvalidError: it is of a version that this program does not know.
     """
-    file = f"{DIRECTORY}/{name}{SUFFIX}"
-    beside = os.path.join(os.path.dirname(__file__), "..", "..", "notebooks", file)
-    path = next(filter(os.path.exists, (file, beside)), "")
-    if not path:
-        raise NotFoundError(f"there is no recording {file}", hint=_AGAIN)
+    path, file = find(name), f"{DIRECTORY}/{name}{SUFFIX}"
     try:
         with open(path, encoding="utf-8") as opened:
             return parse(opened.read(), file)
     except (OSError, UnicodeDecodeError) as exc:
         raise IntegrityError(f"{file} cannot be read: {exc}", hint=_AGAIN) from exc
+
+
+def find(name: str) -> str:
+    """Return the path of a recording, of cells or of a walk: beside the notebook, or beside this package.
+
+    Raises:
+        NotFoundError: there is none of this name.
+    """
+    file = f"{DIRECTORY}/{name}{SUFFIX}"
+    beside = os.path.join(os.path.dirname(__file__), "..", "..", "notebooks", file)
+    path = next(filter(os.path.exists, (file, beside)), "")
+    if not path:
+        raise NotFoundError(f"there is no recording {file}", hint=_AGAIN)
+    return path
 
 
 def parse(text: str, name: str) -> Recording:

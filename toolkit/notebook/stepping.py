@@ -67,6 +67,19 @@ class Stepper:
         self.on_change: list[Callable[[], None]] = []
         """Called after each deed: pictures of it are drawn anew."""
 
+    @classmethod
+    def replayed(cls, path: str) -> "Self":
+        """Return the walk that a file holds.
+
+        Raises:
+            InvalidError: it is no recording of a walk.
+        """
+        from toolkit.trace.reading import load
+        from toolkit.trace.replay import Replay
+
+        recording = load(path)
+        return cls(Replay(recording), recording.header.command)
+
     # Going on
 
     def next(self) -> "Done":

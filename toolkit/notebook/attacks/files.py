@@ -1,6 +1,7 @@
 """Attacks on files: through the root, on the kernel's settings, on a disk."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 import subprocess
@@ -93,17 +94,22 @@ def _read(path: str) -> str:
 
 @contextlib.contextmanager
 def _setting() -> "Generator[Target]":
-    """Have a setting of the whole machine's that does no harm (how often it counts pages); put it back."""
-    before = _read(_SETTING)
-    wanted = str(int(before) + 7)
-    try:
-        yield Target(
-            (_SETTING, wanted), wanted, lambda: f"on the host, {_SETTING} was {before} and is {_read(_SETTING)}"
-        )
-    finally:
-        if _read(_SETTING) != before:
-            with open(_SETTING, "w") as file:
-                file.write(before)
+    """Have a setting of the whole machine's that does no harm (how often it counts pages); put it back.
+
+    One at a time on the machine: another's value would be taken for the one to put back.
+    """
+    with open(_SETTING) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        before = held.read().strip()
+        wanted = str(int(before) + 7)
+        try:
+            yield Target(
+                (_SETTING, wanted), wanted, lambda: f"on the host, {_SETTING} was {before} and is {_read(_SETTING)}"
+            )
+        finally:
+            if _read(_SETTING) != before:
+                with open(_SETTING, "w") as file:
+                    file.write(before)
 
 
 def _judge_setting(_ran: "Ran", target: Target) -> Verdict:
