@@ -5,11 +5,12 @@ next lesson of that name removes it.  Who holds one has a lock on it, flock(2),
 which ends with the process however that ends.
 """
 
-import fcntl
 import os
 import shutil
 import tempfile
 from contextlib import suppress
+
+from toolkit.linux.lock import try_lock
 
 _PREFIX = "lesson-"
 
@@ -62,9 +63,7 @@ def _remove_if_left(path: str) -> None:
 def _hold(path: str) -> int:
     """Return a descriptor that locks a folder; -1 where another process holds it."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return -1
-    return fd
+    if try_lock(fd):
+        return fd
+    os.close(fd)
+    return -1

@@ -1,13 +1,13 @@
 """Attacks on files: through the root, on the kernel's settings, on a disk."""
 
 import contextlib
-import fcntl
 import os
 import secrets
 import subprocess
 import tempfile
 
 from toolkit.core.errors import UnsupportedError
+from toolkit.linux.lock import wait_lock
 from toolkit.notebook.attacks.attack import Attack, Defence, Target, Verdict
 
 TYPE_CHECKING = False
@@ -99,7 +99,7 @@ def _setting() -> "Generator[Target]":
     One at a time on the machine: another's value would be taken for the one to put back.
     """
     with open(_SETTING) as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        wait_lock(held.fileno())
         before = held.read().strip()
         wanted = str(int(before) + 7)
         try:

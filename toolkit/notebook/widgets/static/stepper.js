@@ -56,7 +56,7 @@ function render({ model, el: root }) {
   const [hostTable, drawHosts] = liveTable("the host's mounts, seen from the half-made container", TABS[0][2]);
   hosts.append(hostTable);
   const [book] = tabs("what the half-made container is now", pages.map((page) => [page.name,
-    el("div", { class: "ct-stepper-page" }, page.note, page.table, page.key === "mounts" ? hosts : null)]));
+    el("div", { class: `ct-stepper-page ct-stepper-${page.key}` }, page.note, page.table, page.key === "mounts" ? hosts : null)]));
   const labels = [...book.querySelectorAll(".ct-tab")];
 
   const choose = (index) => { chosen = index; drawSteps(); drawWords(); };
