@@ -3,12 +3,13 @@
 import pathlib
 import re
 import statistics
+import unicodedata
 
 import nbformat
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import OpenCells
+from tests.browser.conftest import OpenCells, OpenNotebook
 from tests.browser.notebook import Notebook, Theme
 
 pytestmark = [pytest.mark.needs("root", "overlay", "chromium"), pytest.mark.timeout(300)]
@@ -148,6 +149,58 @@ def test_two_views_show_the_same_and_both_type(open_cells: OpenCells) -> None:
     type_line(notebook, "echo $((40+4)) from the second")
     for index in (1, 2):
         expect(screen(notebook, index)).to_contain_text("44 from the second")
+
+
+PASTE = """(node, text) => {
+  const clipboardData = new DataTransfer();
+  clipboardData.setData('text/plain', text);
+  node.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_lines_that_are_pasted_are_done_in_order(open_cells: OpenCells) -> None:
+    notebook = begin(open_cells)
+    box = notebook.output(1).locator(".xterm-helper-textarea")
+    box.evaluate(PASTE, "echo $((1+6))-first\necho $((2+6))-second\n")
+    expect(screen(notebook)).to_contain_text("8-second")
+    shown = screen(notebook).inner_text()
+    assert shown.index("7-first") < shown.index("8-second")
+    many = "".join(f"n=$((n+{number}))\n" for number in range(1, 501))  # 7 kB: more than a terminal line holds
+    box.evaluate(PASTE, f"n=0; stty -echo\n{many}clear; echo sum=$n; stty echo\n")
+    expect(screen(notebook)).to_contain_text(f"sum={500 * 501 // 2}")
+
+
+def test_wide_and_combined_letters_take_their_room(open_cells: OpenCells) -> None:
+    notebook = begin(open_cells, "t.screen")
+    type_line(notebook, "clear; echo '漢字|한국|e\u0301|🙂|'; echo done")
+    expect(screen(notebook)).to_contain_text("done")
+    expect(screen(notebook)).to_contain_text("漢字|한국|e\u0301|🙂|")
+    notebook.screenshot("terminal-wide", output=1)
+    notebook.run_cell(2)
+    assert unicodedata.normalize("NFC", "漢字|한국|e\u0301|🙂|") in notebook.text(2)  # the still twin composes letters
+    focus(notebook)
+    type_line(notebook, "x漢")
+    notebook.page.keyboard.type("echo 漢字")
+    notebook.page.keyboard.press("Backspace")  # takes one letter of three bytes, of which the kernel clears one column
+    notebook.page.keyboard.press("Backspace")
+    type_line(notebook, "$((30+6))")
+    expect(screen(notebook)).to_contain_text("))36#")
+
+
+def test_tab_that_is_closed_leaves_the_session_to_the_kernel(
+    open_cells: OpenCells, open_notebook: OpenNotebook
+) -> None:
+    notebook = begin(open_cells, "%container ps -q")
+    type_line(notebook, "here=$((80+8))")
+    notebook.save()
+    notebook.close_tab()
+    again = open_notebook(notebook.name)
+    again.run_cell(2)
+    assert len(again.text(2).split()) == 1
+    focus(again)
+    type_line(again, "echo it is $here; exit")
+    expect(screen(again)).to_contain_text("it is 88")
+    expect_status(again, 1, "ended with exit code 0")
 
 
 def test_keys_are_heard_while_a_cell_runs(open_cells: OpenCells) -> None:

@@ -290,6 +290,19 @@ def test_leaving_a_terminal_and_coming_back(engine: Engine) -> None:
     assert ran.code == 2
 
 
+def test_letter_of_several_bytes_is_erased_whole(engine: Engine) -> None:
+    read = ("sh", "-c", "read line; echo got $line | od -An -tx1")
+    container, attachment = _started(engine, *read, tty=True, open_stdin=True)
+    attachment.write_stdin("a漢\x7fb\n".encode())
+    assert f" {b'got ab'.hex(' ')} 0a" in collect(attachment).out
+    container, attachment = _started(engine, "sleep", "60")
+    execution = container.exec(ExecOptions(read, tty=True, open_stdin=True))
+    execution.write_stdin("a漢\x7fb\n".encode())
+    assert f" {b'got ab'.hex(' ')} 0a" in collect(execution).out
+    container.kill()
+    attachment.close()
+
+
 def test_exec_with_a_terminal(engine: Engine) -> None:
     container, attachment = _started(engine, "sleep", "60")
     execution = container.exec(ExecOptions(("sh", "-c", "tty; stty size"), tty=True), console_size=(24, 80))

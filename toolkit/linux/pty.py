@@ -10,6 +10,9 @@ from toolkit.trace import span
 
 _TIOCSPTLCK = 0x40045431
 _TIOCGPTPEER = 0x5441
+_IUTF8 = 0o40000
+_TERMIOS_BYTES = 36
+"""Of the kernel's own struct termios, which begins with c_iflag; the C library's is longer."""
 _OPEN = os.O_RDWR | os.O_NOCTTY
 
 
@@ -46,6 +49,20 @@ def set_controlling_terminal(fd: int) -> None:
     """Make the terminal `fd` the controlling one of this session."""
     with span("pty.controlling", f"ioctl({fd}, TIOCSCTTY, 0)"):
         fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
+
+
+def set_utf8(fd: int) -> None:
+    """Tell a terminal that letters may have several bytes: an erased one takes all of its own with it.
+
+    See Also:
+        IUTF8 in termios(3); a new one has it not set
+    """
+    with span("pty.attributes", f"ioctl({fd}, TCGETS)"):
+        attributes = bytearray(fcntl.ioctl(fd, termios.TCGETS, bytes(_TERMIOS_BYTES)))
+    flags = struct.unpack_from("I", attributes)[0] | _IUTF8
+    struct.pack_into("I", attributes, 0, flags)
+    with span("pty.attributes", f"ioctl({fd}, TCSETS, {{c_iflag={flags:#x}}})"):
+        fcntl.ioctl(fd, termios.TCSETS, bytes(attributes))
 
 
 def set_window_size(fd: int, rows: int, columns: int) -> None:

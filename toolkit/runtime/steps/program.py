@@ -40,6 +40,7 @@ class OpenTerminal(NamedTuple):
         return (
             'openat2(ROOT, "dev/pts/ptmx", {flags=O_RDWR|O_NOCTTY|O_CLOEXEC, resolve=RESOLVE_IN_ROOT}, 24)',
             "ioctl(MASTER, TIOCGPTPEER, O_RDWR|O_NOCTTY|O_CLOEXEC)",
+            "ioctl(SLAVE, TCSETS, {c_iflag=...|IUTF8})",
             "sendmsg(CHANNEL, SCM_RIGHTS [MASTER])",
             "ioctl(SLAVE, TIOCSCTTY, 0)",
         )
@@ -47,6 +48,7 @@ class OpenTerminal(NamedTuple):
     def apply(self, context: "Context") -> None:
         master = self._open_master(context.root_fd)
         slave = pty.open_slave(master)
+        pty.set_utf8(slave)
         if self.rows and self.columns:
             pty.set_window_size(slave, self.rows, self.columns)
         context.reports.master(master)
