@@ -157,7 +157,7 @@ def test_killed_keeper_disturbs_nobody(engine: Engine, family: Family) -> None:
     assert run(engine, "sh", "-c", "exit 3").code == 3
 
 
-@pytest.mark.parametrize("code", ["None", "stem._code._replace(succeed=lambda _flags: -1)"])
+@pytest.mark.parametrize("code", ["None", "stem._code._replace(bear_at=lambda *_arguments: -1)"])
 def test_worker_is_forked_where_its_memory_cannot_be_kept(
     engine: Engine, family: Family, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:

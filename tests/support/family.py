@@ -5,8 +5,8 @@ zygote
 │   ├── starter                only during a start that needs one; it holds the lock until it hands over
 │   └── init                   the container's first process
 ├── monitor in reserve
+│   ├── keeper                   has borne the worker, and keeps its memory
 │   └── worker in reserve        pid 1 of a pid namespace
-├── keeper of that worker's memory
 └── monitor of the helper
     └── helper                   waits for those who need somebody outside
 """
@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from toolkit.engine.container import Container
 from toolkit.engine.engine import Engine
+from toolkit.linux.keeper import KEPT_FROM
 from toolkit.runtime.zygote import MOST_PAIRS
 
 _PATIENCE_S = 5.0
@@ -56,6 +57,11 @@ def _is_in_namespace_of(pid: int, other: int) -> bool:
         return os.readlink(f"/proc/{pid}/ns/pid") == os.readlink(f"/proc/{other}/ns/pid")
     except OSError:
         return False
+
+
+def _is_keeper(one: Process) -> bool:
+    """Tell whether a process keeps a worker's memory; the worker has the same open, in a pid namespace of its own."""
+    return os.path.exists(f"/proc/{one.pid}/fd/{KEPT_FROM}") and _is_in_namespace_of(one.pid, one.parent)
 
 
 class Family:
@@ -111,13 +117,11 @@ class Family:
         raise AssertionError(f"no zygote with a {'helper' if is_helper else 'pair'} in reserve")
 
     def keeper(self, worker: int) -> int:
-        """Return the process that keeps a worker's memory: it has nothing open but a pipe of the worker's."""
+        """Return the process that keeps a worker's memory: the worker's only sibling."""
         found = look_at(worker)
         assert found is not None
-        pipes = {path for path in found.files if path.startswith("pipe:")}
-        names = [name for name in os.listdir("/proc") if name.isdecimal() and name not in self._others]
-        others = [process for name in names if (process := look_at(name)) is not None]
-        (keeper,) = (one.pid for one in others if len(one.files) == 1 and one.files < pipes)
+        with open(f"/proc/{found.parent}/task/{found.parent}/children") as children:
+            (keeper,) = set(map(int, children.read().split())) - {worker}
         return keeper
 
     def _is_busy(self, process: Process) -> bool:
@@ -149,14 +153,17 @@ class Family:
         # Whoever waits for a request has the engine's log as its stdout and nothing else of the engine's open.
         keep: set[int] = set()
         most = {False: MOST_PAIRS, True: 1}  # pairs; helpers
+        keepers = {one.parent: one.pid for one in members.values() if _is_keeper(one)}
         for worker in sorted(members.values(), reverse=True):
             monitor = members.get(worker.parent)
             zygote = members.get(monitor.parent) if monitor else None
+            if worker.pid in keepers.values():
+                continue
             if monitor and zygote and not self._is_busy(monitor) and not self._is_busy(worker):
                 is_helper = _is_in_namespace_of(worker.pid, zygote.pid)
                 if most[is_helper]:
                     most[is_helper] -= 1
-                    keep |= {worker.pid, monitor.pid, zygote.pid}
+                    keep |= {worker.pid, monitor.pid, zygote.pid, keepers.get(monitor.pid, 0)}
         return [f"process {one.pid} {one.comm} {sorted(one.files)}" for pid, one in members.items() if pid not in keep]
 
 

@@ -105,9 +105,9 @@ def receive(sock: Socket, max_bytes: int, max_fds: int) -> tuple[bytes, list[int
     return data, fds
 
 
-def has_ended(connection: Socket) -> bool:
-    """Tell whether the other end of a connection is closed, and nothing of it is left to read."""
+def has_ended(connection: Socket, *, waits: bool = False) -> bool:
+    """Tell whether the other end of a connection is closed, and nothing of it is left to read; wait for either."""
     try:
-        return not connection.recv(1, MSG_PEEK | MSG_DONTWAIT)
+        return not connection.recv(1, MSG_PEEK if waits else MSG_PEEK | MSG_DONTWAIT)
     except BlockingIOError:
         return False

@@ -61,6 +61,7 @@ class Context:
         "actor",
         "candidates",
         "creator",
+        "execve",
         "handed",
         "home",
         "pid",
@@ -84,6 +85,8 @@ class Context:
         """Leads to the other actor, where there are two."""
         self.succeed: Callable[[int], int] | None = None
         """Makes a successor of this process, born with these flags, see `linux.keeper`; None: it forks."""
+        self.execve: Callable[[str, tuple[str, ...], dict[str, str]], None] | None = None
+        """Becomes the program, and leaves the memory to its keeper; None: there is none."""
         self.stdio = stdio
         """What becomes the process's descriptors 0, 1 and 2 where it has no terminal; else -1 each."""
         self.handed: list[int] = []

@@ -17,6 +17,7 @@ from _socket import MSG_CMSG_CLOEXEC
 
 from toolkit.core import clock, document
 from toolkit.core.errors import StartError
+from toolkit.core.record import NamedTuple
 from toolkit.linux import namespace, process, sock
 from toolkit.runtime import channel, frames, handover, journal, remains, restart, starter
 from toolkit.runtime.handover import Handover
@@ -34,7 +35,17 @@ _MAX_PACKET = 128 * 1024
 _RIGHTS_SPACE = 64
 
 
-def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # noqa: C901, PLR0912, PLR0915 - each call more would cost pages: see above
+class Maker(NamedTuple):
+    """The keeper that has borne the worker, see `stem`."""
+
+    pid: int
+    control_fd: int
+    """It ends when this is closed."""
+    is_warm: bool
+    """This monitor has been one before."""
+
+
+def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: Maker | None = None) -> bool:  # noqa: C901, PLR0912, PLR0915 - each call more would cost pages: see above
     """Be the monitor of the process `pid`, until that has ended.
 
     The two waits in here are where a monitor spends its life; one whose
@@ -44,6 +55,10 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
         pid: the worker in reserve; 0: who it is will be told.
         helper: a starter to be reaped when it has handed over.
         channel_fd: the socket to the worker.
+        maker: the keeper that has borne it.
+
+    Returns:
+        Whether this process, and the keeper, can be of use once more.
     """
     packets = sock.adopt(channel_fd, sock.SOCK_SEQPACKET)
     poll = select.poll()
@@ -56,7 +71,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
             handed, rights = data, ancillary[0][2]
         elif kind == b"S":
             started = data[1:]
-            if handed[handover.ATTACHED_AT]:
+            if handed[handover.ATTACHED_AT] and not (maker and maker.is_warm):
                 _get_warm(handed, rights)
             poll.poll()
         elif kind == b"N":
@@ -77,8 +92,11 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
         os.waitpid(helper, 0)
     if kind or not executing:
         packets.close()
+        if maker is not None:
+            os.close(maker.control_fd)
+            os.waitpid(maker.pid, 0)
         _serve_unusual(data, ancillary[0][2] if ancillary else b"", (handed, rights), pid)
-        return
+        return False
     (connection,) = struct.unpack_from("i", rights, handed[2])
     if status:
         os.rename(status + b".new", status)
@@ -90,6 +108,10 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
         os.write(connection, started)
     except BrokenPipeError:
         pass  # whoever asked has left; the container stays
+    if maker is not None and not handed[handover.ATTACHED_AT]:
+        os.close(maker.control_fd)
+        os.waitpid(maker.pid, 0)
+        maker = None
     pidfd = os.pidfd_open(pid)
     poll.unregister(channel_fd)
     poll.register(pidfd, POLLIN)
@@ -97,7 +119,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD) -> None:  # n
         poll.register(fd, POLLIN)
     if not handed[handover.TENDED_AT] and not handed[handover.ATTACHED_AT]:  # who is attached waits for each touch
         poll.poll()
-    _wake(Handover.decode(handed, rights), terminal, pid, pidfd)
+    return _wake(Handover.decode(handed, rights), terminal, pid, pidfd, maker)
 
 
 def _exec_frame(executing: bytes) -> bytes:
@@ -181,9 +203,11 @@ def _undo(document: channel.Message, fds: list[int]) -> None:
     remains.undo(request, channel.error_of(document["failed"]), fds[1] if len(fds) > 1 else -1, connection)
 
 
-def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int) -> None:
-    """Something has happened: from here on carry bytes until the end."""
+def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int, maker: Maker | None = None) -> bool:
+    """Something has happened: from here on carry bytes until the end; return what `serve` does."""
     relay = Relay(handed.log_fd, stdin_once=handed.stdin_once)
+    if maker is not None:
+        relay.await_end(maker.control_fd, maker.pid)
     if terminal:
         relay.set_terminal(struct.unpack("i", terminal)[0])
     elif not handed.is_terminal:
@@ -203,7 +227,8 @@ def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int) -> None:
         wants_restart = _tend(relay, handed, request, pid, pidfd)
     else:
         relay.run(pidfd)
-    _finish(relay, handed, request, pid, asker, wants_restart=wants_restart)
+    is_free = _finish(relay, handed, request, pid, asker, wants_restart=wants_restart)
+    return is_free and maker is not None and relay.awaits(maker.control_fd)
 
 
 def _get_warm(handed: bytes, rights: bytes) -> None:
@@ -248,8 +273,8 @@ def _tend(relay: Relay, handed: Handover, request: Request, pid: int, pidfd: int
 
 def _finish(
     relay: Relay, handed: Handover, request: Request, pid: int, asker: Peer | None, *, wants_restart: bool
-) -> None:
-    """Record how the container ended, clear up after it, tell those who are attached."""
+) -> bool:
+    """Record how the container ended, clear up after it, tell those who are attached; tell whether that was all."""
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     oom_killed = remains.was_oom_killed(request)
     how = ExitRecord(code if code >= 0 else 128 - code, oom_killed, handed.started_at, clock.now())
@@ -257,13 +282,13 @@ def _finish(
     if request.successor and _is_left_to(asker, relay, goodbye):
         remains.remove_cgroups(request)
         os.close(handed.lock_fd)
-        return
+        return True
     remains.record(request, how)
     relay.close_log()
     again = restart.after(request, how, is_wanted=wants_restart)
     if again is not None and restart.announce(request, how, again):
         _restart(relay, request, how, again, handed.lock_fd)
-        return
+        return False
     remains.remove_cgroups(request)
     remains.leave_run_dir(request)
     remains.note_end(request, how)
@@ -272,6 +297,7 @@ def _finish(
     relay.say_goodbye(goodbye)
     if request.successor:
         os.execv(request.successor[0], request.successor)  # noqa: S606 - the engine's own command
+    return True
 
 
 def _is_left_to(asker: Peer | None, relay: Relay, goodbye: bytes) -> bool:

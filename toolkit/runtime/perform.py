@@ -15,6 +15,7 @@ import sys
 
 from toolkit.core.errors import AbortedError, EngineError
 from toolkit.linux import process, signals
+from toolkit.linux.keeper import Outlived
 from toolkit.runtime import channel, frames
 from toolkit.runtime.context import Context
 from toolkit.runtime.steps import INIT, OUTSIDE, Exec, NewProcess, Step, about
@@ -105,6 +106,9 @@ def be_init(plan: tuple[Step, ...], index: int, context: Context, watcher: Watch
     """Do init's steps, the last of which is another program; it dies with its maker already.
 
     Whatever goes wrong is reported to the starter, and the process ends.
+
+    Raises:
+        Outlived: in the keeper of its memory, if it has one.
     """
     try:
         process.set_dumpable(0)  # who is in the container already may not look into the half-made process
@@ -113,6 +117,8 @@ def be_init(plan: tuple[Step, ...], index: int, context: Context, watcher: Watch
                 index = _do(plan, index, context, watcher)
             else:
                 index = _give_turn(plan, index, context, watcher)
+    except Outlived:
+        raise  # this is the keeper, and the process is the program
     except BaseException as exc:  # noqa: BLE001 - whatever it is must be reported, and this process must end here
         _report_failure(exc, index, context, watcher)
     os._exit(1)

@@ -91,6 +91,16 @@ class Relay:
         self._pidfd = -1
         self._is_hung_up = False
         self._kill_at_s = 0.0
+        self._children: dict[int, int] = {}
+
+    def await_end(self, fd: int, pid: int) -> None:
+        """Reap a child of this process once `fd`, the way to it, says that it has ended."""
+        self._children[fd] = pid
+        self.poll.register(fd, select.POLLIN)
+
+    def awaits(self, fd: int) -> bool:
+        """Tell whether that child still lives, as far as was seen."""
+        return fd in self._children
 
     def add_outputs(self, stdout_fd: int, stderr_fd: int) -> None:
         """Carry what can be read from these two."""
@@ -153,6 +163,9 @@ class Relay:
                 self._accept()
             elif fd in self._peers:
                 self._serve(self._peers[fd], events)
+            elif fd in self._children:
+                self.poll.unregister(fd)
+                os.waitpid(self._children.pop(fd), 0)
             elif tending is not None:
                 tending.take(fd)
             if fd == self._stdin_fd and events & (select.POLLOUT | select.POLLERR):

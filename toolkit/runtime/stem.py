@@ -5,8 +5,12 @@ monitor   lives as long as the container: parent of its init, carrier of its
           Python writes to (reference counts) becomes its own.
   worker  the monitor's child, pid 1 of a new pid namespace: takes the
           request, carries out the plan and becomes the program.
-keeper    shares the worker's memory, so that its execve need not take it down;
-          the zygote's child (a process between the two made both, and ended).
+keeper    has borne the worker, and shares its memory, see `linux.keeper`; a
+          child of the monitor's, too.
+
+Where somebody has stayed attached to the end the pair is ready for the next
+start: no fork, and hardly a page to copy.  Of a container that runs for longer
+the monitor alone is left.
 """
 
 import errno
@@ -17,8 +21,10 @@ from time import monotonic_ns
 from toolkit.linux import keeper, sock
 from toolkit.linux.namespace import CLONE_NEWPID, bare_unshare
 from toolkit.runtime import monitor, worker
+from toolkit.runtime.monitor import Maker
 from toolkit.runtime.steps.namespaces import FORK_CALLS, KEPT_CALLS
-from toolkit.runtime.worker import Birth
+from toolkit.runtime.worker import Birth, Kept
+from toolkit.trace.recorder import set_current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,30 +33,113 @@ if TYPE_CHECKING:
 
 
 _code = keeper.load()
+_LIVES = 32
+"""How many containers a pair looks after, one after the other.
+
+The zygote, which ends when it is idle for long, hears of a pair when that is used up.
+"""
+_LISTENER, _TOKEN, _ZYGOTE, _MONITOR, _UNTIL = range(keeper.KEPT_FROM, keeper.KEPT_FROM + 5)
+"""The descriptors of a keeper."""
+_MAKER_FD = monitor.CHANNEL_FD - 1
+"""A monitor's way to its keeper."""
+_MOST_FDS = 64
+"""More than a monitor has when it has done its work."""
 
 
 def keep_ready(listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":
     """Be a monitor and its worker, one of them waiting for a connection; see `worker.work`."""
-    ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
-    middle = os.fork() if _code is not None else 0
-    if _code is not None and middle == 0:
+    if _code is not None:
+        ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
+        maker = os.fork()
+        if maker == 0:
+            ours.close()
+            _bear_workers(_code, theirs, (listener.fileno(), token, zygote_lives))
+        theirs.close()
+        channel = _next_channel(ours)
+        if channel is not None and not sock.has_ended(channel, waits=True):
+            listener.close()  # a monitor outlives its zygote: clients must be refused then, not left waiting
+            _watch_kept(ours, channel, maker)
         ours.close()
-        _bear_kept(theirs, listener, token, zygote_lives)
-    pid = 0  # the worker says itself who it is
-    if middle == 0 or os.waitpid(middle, 0)[1] != 0:
-        pid = _bear(ours, theirs, listener, token, zygote_lives)
-    listener.close()  # a monitor outlives its zygote: clients must be refused then, not left waiting for an answer
+        os.waitpid(maker, 0)
+    ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
+    pid = _bear(ours, theirs, listener, token, zygote_lives)
+    listener.close()
     _watch(ours, pid)
 
 
-def _bear_kept(to_monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":
-    """Be the process between the two, which makes the worker the monitor's child and ends; return as the worker."""
-    until, _held = os.pipe()  # the other end goes with the worker's execve
-    maker_pid, before_ns = os.getpid(), monotonic_ns()
-    if _code is None or _code.keep(until) < 0 or _code.succeed(keeper.SUCCESSOR | CLONE_NEWPID) < 0:
-        os._exit(1)
-    os.close(until)
-    _live(worker.work, to_monitor, listener, token, zygote_lives, Birth(maker_pid, KEPT_CALLS, (before_ns,)))
+def _bear_workers(code: keeper.Code, to_monitor: sock.Socket, fds: tuple[int, int, int]) -> "NoReturn":
+    """Be the keeper: bear a worker, and when that is a program and the monitor has seen to its end, the next one.
+
+    What is closed here by a worker, it closes for itself.
+
+    Args:
+        code: how.
+        to_monitor: the way to it.
+        fds: listener, token and zygote_lives, see `worker.work`.
+    """
+    for fd, kept in zip((*fds, to_monitor.detach()), (_LISTENER, _TOKEN, _ZYGOTE, _MONITOR), strict=True):
+        os.dup2(fd, kept, inheritable=False)
+        os.close(fd)
+    asker = sock.adopt(_MONITOR, sock.SOCK_SEQPACKET)
+    finders = tuple(sys.meta_path)
+    is_warm = False
+    while True:
+        ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
+        sock.send(asker, [b"."], (ours.fileno(),))
+        ours.close()
+        until, held = os.pipe()
+        os.dup2(until, _UNTIL, inheritable=False)
+        os.close(until)
+        maker_pid, before_ns = os.getpid(), monotonic_ns()
+        if code.bear(keeper.SUCCESSOR | CLONE_NEWPID, _UNTIL, _MONITOR) < 0:
+            os._exit(1)
+        birth = Birth(maker_pid, KEPT_CALLS, (before_ns,))
+        os.close(_UNTIL)
+        os.close(_MONITOR)
+        try:
+            worker.work(theirs, sock.adopt(_LISTENER), _TOKEN, _ZYGOTE, birth, Kept(code.execve, held, is_warm=is_warm))
+        except keeper.Outlived:
+            theirs.detach()  # it was the worker's; that number is nobody's here, or will be another's
+        except BaseException as exc:  # noqa: BLE001 - as in `_live`
+            sys.excepthook(type(exc), exc, exc.__traceback__)
+            os._exit(1)
+        is_warm = True
+        set_current(None)
+        sys.meta_path[:] = finders  # see `steps.base.shut_imports`: we are not in the container
+        if not asker.recv(1):
+            os._exit(0)  # the monitor has ended
+
+
+def _next_channel(maker: sock.Socket) -> sock.Socket | None:
+    """Return the way to the worker that a keeper is about to bear; None where it cannot."""
+    _data, fds = sock.receive(maker, 1, 1)
+    return sock.adopt(fds[0], sock.SOCK_SEQPACKET) if fds else None
+
+
+def _watch_kept(ours: sock.Socket, channel: sock.Socket, pid: int) -> "NoReturn":
+    """Be the monitor of one worker after the other, as long as each leaves its memory to the keeper `pid`."""
+    fd, channel_fd = ours.detach(), channel.detach()
+    if channel_fd == _MAKER_FD:
+        channel_fd = os.dup(channel_fd)
+    if fd != _MAKER_FD:
+        os.dup2(fd, _MAKER_FD, inheritable=False)
+    asked = sock.adopt(_MAKER_FD, sock.SOCK_SEQPACKET)
+    for life in range(_LIVES):
+        if channel_fd != monitor.CHANNEL_FD:
+            os.dup2(channel_fd, monitor.CHANNEL_FD, inheritable=False)
+        os.closerange(monitor.CHANNEL_FD + 1, _MOST_FDS)
+        maker = Maker(pid, _MAKER_FD, is_warm=life > 0)
+        if not monitor.serve(0, maker=maker) or life == _LIVES - 1:
+            break
+        try:
+            sock.send(asked, [b"."])
+            following = _next_channel(asked)
+        except (BrokenPipeError, ConnectionResetError):
+            break  # nobody has the memory any more
+        if following is None:
+            break
+        channel_fd = following.detach()
+    os._exit(0)
 
 
 def _bear(ours: sock.Socket, theirs: sock.Socket, listener: sock.Socket, token: int, zygote_lives: int) -> int:

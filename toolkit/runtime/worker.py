@@ -101,7 +101,20 @@ class Birth(NamedTuple):
     """CLOCK_MONOTONIC before each of them."""
 
 
-def work(monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: int, birth: Birth) -> "NoReturn":
+class Kept(NamedTuple):
+    """What there is where a keeper shares this process's memory, see `linux.keeper`."""
+
+    execve: "Callable[[str, tuple[str, ...], dict[str, str]], None]"
+    """Leaves the memory to the keeper."""
+    held: int
+    """The keeper ends where something is written here."""
+    is_warm: bool
+    """The memory is that of a worker that has become a program."""
+
+
+def work(
+    monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: int, birth: Birth, kept: Kept | None = None
+) -> "NoReturn":
     """Get warm, wait for a request, carry out its plan.
 
     Args:
@@ -111,14 +124,20 @@ def work(monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: 
             processors.
         zygote_lives: readable when the zygote is gone; then nobody is waited for any more.
         birth: how this process was made.
+        kept: by whom its memory is kept.
+
+    Raises:
+        Outlived: in the keeper.
     """
     born_ns = time.monotonic_ns()
     pid, monitor_pid = int(os.readlink("/proc/self")), procfs.parent("self")  # as the host sees them
     reports = ToMonitor(monitor)
     die_with_maker(reports)
     handover.send(monitor, handover.PROCESS, str(pid).encode())  # who has forked this process may not be its parent
-    rehearse_worker()
+    if kept is None or not kept.is_warm:
+        rehearse_worker()
     context = Context(steps.INIT, reports, NO_STDIO)
+    context.execve = None if kept is None else kept.execve
     early, obstacle = _begin_early(context)
     connection, lock_fd, content = await_request(listener, zygote_lives)
     request = Request.decode(content)
@@ -141,6 +160,9 @@ def work(monitor: sock.Socket, listener: sock.Socket, token: int, zygote_lives: 
         _record_early(pid, birth, born_ns, early)
     if not _has_more(connection):
         os.close(token)  # whoever takes so long for a plan holds up nobody else
+        if kept is not None:
+            os.write(kept.held, b".")  # the keeper has the token, too
+            context.execve = None
     plan_frame = frames.read_exactly_one(connection)
     if plan_frame is None:
         os._exit(1)

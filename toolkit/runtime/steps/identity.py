@@ -54,6 +54,7 @@ class SetOomScore(NamedTuple):
         return (f'write("/proc/self/oom_score_adj", "{self.value}")',)
 
     def apply(self, context: "Context") -> None:
+        context.execve = None  # the kernel has it go for all who share the memory: nobody is to go on in that
         file.write_text("/proc/self/oom_score_adj", str(self.value))
 
 

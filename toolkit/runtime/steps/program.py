@@ -217,7 +217,7 @@ class Exec(NamedTuple):
             # Before it is done: when it has worked nobody is left here to say so.
             context.reports.executing(self._event(path, len(env)))
             try:
-                process.execve(path, self.argv, env)
+                (context.execve or process.execve)(path, self.argv, env)
             except OSError as exc:
                 failure = _worse(failure, exc)
         raise self._error(failure)
