@@ -54,6 +54,8 @@ while len(files := os.listdir(f"/proc/{maker}/fd")) > 6:
     pass  # it has just begun
 print("open:", *sorted(set(files) - {"0", "1", "2"}))
 print("alive:", os.waitpid(maker, os.WNOHANG) == (0, 0), flush=True)
+if ASKED:
+    ours.send(b".")
 os.write(go, b".")
 THEN
 print("keeper:", os.waitpid(maker, 0)[1])
@@ -73,8 +75,8 @@ def test_code_for_arm_is_what_the_source_assembles_to(tmp_path: Path) -> None:
     assert assembled(_SOURCES / "aarch64.S", tmp_path) == CODE["aarch64"]
 
 
-def _lines(how: str, then: str = "") -> list[str]:
-    program = _PARENT.replace("HOW", how).replace("THEN", then)
+def _lines(how: str, then: str = "", *, is_asked: bool = False) -> list[str]:
+    program = _PARENT.replace("HOW", how).replace("THEN", then).replace("ASKED", str(is_asked))
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=20)
     return done.stdout.splitlines()
 
@@ -90,8 +92,8 @@ def test_keeper_has_little_open_and_ends_soon_after_its_worker_is_a_program() ->
 
 
 def test_keeper_goes_on_as_the_worker_when_it_is_asked() -> None:
-    then = "ours.send(b'.'); assert os.read(said, 100).decode() == f'{maker} [{worker}] 1\\n'"
-    assert _lines(_PROGRAM, then) == [*_IT_WAITS, f"keeper: {6 << 8}", f"worker: {3 << 8}"]
+    then = "assert os.read(said, 100).decode() == f'{maker} [{worker}] 1\\n'"
+    assert _lines(_PROGRAM, then, is_asked=True) == [*_IT_WAITS, f"keeper: {6 << 8}", f"worker: {3 << 8}"]
 
 
 def test_keeper_ends_at_once_when_who_could_ask_is_gone() -> None:
@@ -100,13 +102,12 @@ def test_keeper_ends_at_once_when_who_could_ask_is_gone() -> None:
 
 def test_keeper_ends_when_its_worker_becomes_a_program_without_it() -> None:
     how = "os.dup2(end, 0); os.execv('/bin/sh', ['sh', '-c', 'read line; exit 3'])"
-    then = "ours.send(b'.')"
-    assert _lines(how, then) == [*_IT_WAITS, "keeper: 0", f"worker: {3 << 8}"]
+    assert _lines(how, is_asked=True) == [*_IT_WAITS, "keeper: 0", f"worker: {3 << 8}"]
 
 
 def test_keeper_ends_when_its_worker_does() -> None:
-    how, then = "signals.pause()", "os.kill(worker, signals.SIGKILL); ours.send(b'.')"
-    assert _lines(how, then) == [*_IT_WAITS, "keeper: 0", "worker: 9"]
+    how, then = "signals.pause()", "os.kill(worker, signals.SIGKILL)"
+    assert _lines(how, then, is_asked=True) == [*_IT_WAITS, "keeper: 0", "worker: 9"]
 
 
 def test_keeper_ends_when_it_is_told_to_while_the_worker_goes_on() -> None:
@@ -115,7 +116,7 @@ def test_keeper_ends_when_it_is_told_to_while_the_worker_goes_on() -> None:
 
 
 def test_worker_goes_on_where_there_is_no_such_program_and_its_keeper_ends_with_it() -> None:
-    lines = _lines("code.execve('/none', ('none',), {})", "ours.send(b'.')")
+    lines = _lines("code.execve('/none', ('none',), {})", is_asked=True)
     assert sorted(lines) == sorted([*_IT_WAITS, "error: 2", "keeper: 0", f"worker: {5 << 8}"])
 
 

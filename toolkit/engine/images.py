@@ -58,13 +58,13 @@ class EngineImages:
         return self.store.resolve(reference)
 
     def find(self, reference: str) -> "ImageRecord | None":
-        """Return an image that is here; None where `get` would have something to make, or to complain about."""
+        """Return an image that is here, without its names; None where `get` would make it, or complain."""
         if reference in (LAB, f"{LAB}:latest"):
             from toolkit.image import embedded
 
-            return embedded.find(self.store)
+            return embedded.find(self.store, with_names=False)
         try:
-            return self.store.resolve(reference)
+            return self.store.resolve(reference, with_names=False)
         except NotFoundError:
             return None
 

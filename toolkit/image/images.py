@@ -150,8 +150,8 @@ class Images:
 
     # Finding
 
-    def get(self, image_id: str) -> ImageRecord:
-        """Return the image with exactly this id.
+    def get(self, image_id: str, *, with_names: bool = True) -> ImageRecord:
+        """Return the image with exactly this id; `with_names` false: without its names, for which all are read.
 
         Raises:
             NotFoundError: there is none.
@@ -160,7 +160,7 @@ class Images:
             row = self.state.get(IMAGE, image_id)
         except NotFoundError:
             raise NotFoundError(f"No such image: {image_id}") from None
-        return _record(row.id, row.doc, self.references(row.id))
+        return _record(row.id, row.doc, self.references(row.id) if with_names else ())
 
     def find_id(self, text: str) -> str | None:
         """Return the id of the image that `text` names: a name, or an id or the beginning of one.
@@ -181,8 +181,8 @@ class Images:
             pass  # no such name: it may still be the beginning of an id
         return self._find_short(text)
 
-    def find(self, text: str) -> ImageRecord:
-        """Return the image that `text` names, be all of it here or not.
+    def find(self, text: str, *, with_names: bool = True) -> ImageRecord:
+        """Return the image that `text` names, be all of it here or not; `with_names` as for `get`.
 
         Raises:
             NotFoundError, InvalidError, ConflictError: as for `resolve`.
@@ -191,20 +191,21 @@ class Images:
         if ident is None:
             named = text if _whole_id(text) else parse_reference(text).familiar()
             raise NotFoundError(f"No such image: {named}", hint=f"`container pull {text}` fetches it")
-        return self.get(ident)
+        return self.get(ident, with_names=with_names)
 
-    def resolve(self, text: str) -> ImageRecord:
+    def resolve(self, text: str, *, with_names: bool = True) -> ImageRecord:
         """Return the image that `text` names.
 
         Args:
             text: a name, name:tag, name@digest, or an id or the beginning of one.
+            with_names: as for `get`.
 
         Raises:
             NotFoundError: there is none, or not all of it.
             InvalidError: `text` can be neither a name nor an id.
             ConflictError: several ids begin with it.
         """
-        image = self.find(text)
+        image = self.find(text, with_names=with_names)
         if not all(map(self.layers.has, image.diff_ids)):  # only a crash of the machine during a removal does this
             raise NotFoundError(f"image {text} has lost layers", hint=f"`container pull {text}` fetches them")
         return image

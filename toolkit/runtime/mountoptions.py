@@ -4,6 +4,10 @@ from typing import NamedTuple
 
 from toolkit.linux import mount as m
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _SET = {
     "ro": m.MS_RDONLY,
     "nosuid": m.MS_NOSUID,
@@ -99,7 +103,7 @@ class MountOptions(NamedTuple):
     """A tmpfs begins with what lies below it."""
 
 
-def parse_options(options: list[str]) -> MountOptions:
+def parse_options(options: "Iterable[str]") -> MountOptions:
     """Sort mount options by who takes them; a later one wins over an earlier."""
     flags = 0
     set_attrs = clear_attrs = 0

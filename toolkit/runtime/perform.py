@@ -18,7 +18,7 @@ from toolkit.linux import process, signals
 from toolkit.linux.keeper import Outlived
 from toolkit.runtime import channel, frames
 from toolkit.runtime.context import Context
-from toolkit.runtime.steps import INIT, OUTSIDE, Exec, NewProcess, Step, about
+from toolkit.runtime.steps import INIT, OUTSIDE, Exec, NewProcess, Step, actor_of
 from toolkit.trace import Recorder
 from toolkit.trace.recorder import current, set_current
 
@@ -82,7 +82,7 @@ def carry_out(
         EngineError: a step of ours failed.
     """
     while index < len(plan):
-        if about(plan[index]).actor == OUTSIDE:
+        if actor_of(plan[index]) == OUTSIDE:
             is_birth = isinstance(plan[index], NewProcess)
             index = _do(plan, index, context, watcher)
             if is_birth and context.actor == INIT:
@@ -113,7 +113,7 @@ def be_init(plan: tuple[Step, ...], index: int, context: Context, watcher: Watch
     try:
         process.set_dumpable(0)  # who is in the container already may not look into the half-made process
         while index < len(plan):
-            if about(plan[index]).actor == INIT:
+            if actor_of(plan[index]) == INIT:
                 index = _do(plan, index, context, watcher)
             else:
                 index = _give_turn(plan, index, context, watcher)
@@ -157,7 +157,7 @@ def _give_turn(plan: tuple[Step, ...], index: int, context: Context, watcher: Wa
         raise RuntimeError(f"step {index} has nobody to do it")
     if not isinstance(plan[index - 1], NewProcess):  # after that one the other is awake anyway
         channel.send(context.turn, {"turn": index}, tuple(context.handed))
-    if all(about(step).actor != context.actor for step in plan[index:]):
+    if all(actor_of(step) != context.actor for step in plan[index:]):
         return len(plan)
     message, fds = channel.receive(context.turn)
     if message is not None:

@@ -117,11 +117,24 @@ def remove_cgroups(request: Request) -> None:
         bury(request.undertaker)
     if not request.cgroups:
         return
-    if request.holder and os.path.isdir(request.holder):
+    if request.holder and not _is_gone(request.holder):
         is_v1 = not os.path.exists(f"{request.holder}/cgroup.freeze")
         members.kill(request.holder, request.holder if is_v1 else "")
     for directory in request.cgroups:
         _remove_cgroup(directory)
+
+
+def _is_gone(directory: str) -> bool:
+    """Remove a group in which nobody is, as after nearly all ends; tell whether it is gone."""
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError as exc:
+        if exc.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 def bury(undertaker: tuple[str, ...]) -> None:

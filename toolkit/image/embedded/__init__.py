@@ -26,10 +26,10 @@ VERSION = "2"
 """Of what goes in and how; it must rise with every change of what comes out."""
 
 
-def find(images: "Images") -> "ImageRecord | None":
+def find(images: "Images", *, with_names: bool = True) -> "ImageRecord | None":
     """Return the image `lab` that is here; None if there is none, or one that an older recipe has made."""
     try:
-        found = images.resolve(REFERENCE)
+        found = images.resolve(REFERENCE, with_names=with_names)
     except NotFoundError:
         return None  # the usual first time
     label = (found.config.get("Labels") or {}).get(RECIPE_LABEL)

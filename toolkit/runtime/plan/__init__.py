@@ -79,7 +79,7 @@ def _with_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
     """Use the process that a zygote keeps ready, where the plan begins as it has begun and nobody is needed outside."""
     done = len(steps.RESERVE_STEPS)
     begins_so = made[:done] == without_reserve(steps.RESERVE_STEPS)
-    if begins_so and all(steps.about(step).actor == steps.INIT for step in made[done:]):
+    if begins_so and all(steps.actor_of(step) == steps.INIT for step in made[done:]):
         return steps.RESERVE_STEPS + made[done:]
     return made
 

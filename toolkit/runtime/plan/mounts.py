@@ -1,6 +1,7 @@
 """The mounts of a plan: what a config lists, as steps, and the devices and settings that come with them."""
 
 import os
+from functools import lru_cache
 
 from toolkit.core.errors import InvalidError
 from toolkit.linux import mount
@@ -185,8 +186,12 @@ def id_map(mappings: "list[spec.IDMapping]") -> str:
     return "".join(f"{entry['containerID']} {entry['hostID']} {entry['size']}\n" for entry in mappings)
 
 
+_parsed = lru_cache(maxsize=256)(parse_options)
+"""Most mounts of most containers have the same options."""
+
+
 def _mount_step(entry: "spec.Mount", handed: int) -> "Step":
-    options = parse_options(entry.get("options", []))
+    options = _parsed(tuple(entry.get("options", ())))
     destination = entry["destination"]
     if not destination.startswith("/"):
         raise InvalidError(f"the mount destination '{destination}' is not absolute", hint="begin it with /")

@@ -1,6 +1,6 @@
 """The steps that plans are made of, one module for each concern."""
 
-from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, decode, encode
+from toolkit.runtime.steps.base import INIT, OUTSIDE, About, Step, about, actor_of, decode, encode
 from toolkit.runtime.steps.borrow import BorrowMount
 from toolkit.runtime.steps.cgroups import CreateCgroup, DelegateCgroup, JoinCgroup, LimitDevices, MountCgroups
 from toolkit.runtime.steps.devices import BindDevices, LinkDevices, MakeDevices
@@ -134,6 +134,7 @@ __all__ = [
     "WriteIdMaps",
     "WriteSysctls",
     "about",
+    "actor_of",
     "decode",
     "encode",
 ]

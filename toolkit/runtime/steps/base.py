@@ -81,6 +81,11 @@ def about(one: Step) -> About:
     return known._replace(why=purpose or known.why, actor=actor or known.actor) if purpose or actor else known
 
 
+def actor_of(one: Step) -> str:
+    """Return who does a step, INIT or OUTSIDE: the one thing that is asked of each while time counts."""
+    return getattr(one, "actor", "") or _ABOUT[type(one)].actor
+
+
 def shut_imports() -> None:
     """Have every import fail from here on: what it would find is the container's, and would run with our powers.
 
