@@ -18,6 +18,8 @@ import pytest
 from tests.support.child import in_child
 from tests.support.features import hierarchies, missing
 from tests.support.nested import REPOSITORY
+from toolkit.core.errors import UnsupportedError
+from toolkit.linux import probe
 from toolkit.linux.capability import NAMES
 from toolkit.linux.libc import MACHINE
 from toolkit.linux.namespace import CLONE_NEWUTS
@@ -209,6 +211,12 @@ def test_user_namespace_in_which_nobody_has_powers_is_none_for_anybody() -> None
     lacks = in_child(look)
     assert lacks["user"] == ""
     assert "EPERM" in lacks["user, as anybody"]
+
+
+def test_probe_that_does_not_end_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_TIMEOUT_S", 0.01)
+    with pytest.raises(UnsupportedError, match=r"was not found out: .* timed out after 0\.01 seconds"):
+        find_features()
 
 
 def test_probe_leaves_no_cgroup() -> None:

@@ -14,6 +14,7 @@ from tests.support.cells import Cells
 from tests.support.nested import REPOSITORY
 from tests.support.notebooks import sources, target
 from tests.support.recordings import recordable
+from toolkit.core.errors import UnsupportedError
 from toolkit.linux.probe import Feature
 from toolkit.notebook import lesson, recorded_cells, session
 from toolkit.notebook.recorded_cells import Recording, key
@@ -102,6 +103,17 @@ RECORDING = Recording("2026-11-28", "6.1", "x86_64, cgroup v2", {key("x = live()
 def without_containers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lesson, "_try_container", lambda _names: lesson.Ready("not root"))
     monkeypatch.setattr(recorded_cells, "load", lambda _name: RECORDING)
+
+
+def test_part_whose_needs_cannot_be_found_out_is_skipped(cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lesson, "_try_container", lambda _names: lesson.Ready("", 1.0))
+    cells.run(NEEDS)
+    monkeypatch.setattr(lesson, "_features", find_out_nothing)
+    assert cells.value("lesson.needs('limits on memory')").reason == "not found out; try it again"
+
+
+def find_out_nothing() -> None:
+    raise UnsupportedError("not found out", hint="try it again")
 
 
 WALK = "walk = lesson.walk('lab true', recording='03_walk')\nwalk.run_until('pivot_root')\nwalk"

@@ -145,7 +145,7 @@ def needs(*features: str) -> Ready:
     if _course.without_containers:
         ready = Ready(_course.without_containers, recording=_course.recording)
     else:
-        reason = next(filter(None, map(_lack, features)), "")
+        reason = _first_lack(features)
         ready = Ready(reason, what=what, recording=_course.recording)
     _go_on(ready)
     return ready
@@ -184,6 +184,13 @@ def _find_recording(name: str) -> "tuple[recorded_cells.Recording | None, str]":
         return recorded_cells.load(name), ""
     except EngineError as exc:
         return None, str(exc)
+
+
+def _first_lack(features: Sequence[str]) -> str:
+    try:
+        return next(filter(None, map(_lack, features)), "")
+    except EngineError as exc:
+        return str(exc)
 
 
 def _lack(feature: str) -> str:

@@ -19,7 +19,10 @@ import os
 import sys
 from typing import NamedTuple
 
-_TIMEOUT_S = 30
+from toolkit.core.errors import UnsupportedError
+
+_TIMEOUT_S = 120
+"""A second or two on most machines, and half a minute on one that is emulated and busy."""
 
 
 class Feature(NamedTuple):
@@ -51,16 +54,17 @@ def find_features(*, everything: bool = False) -> tuple[Feature, ...]:
 
     Args:
         everything: try also what only some containers need, as `container doctor` does.
+
+    Raises:
+        UnsupportedError: it did not come to an end, or not to a good one.
     """
     import json
     import subprocess
 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run(
-        [sys.executable, "-S", "-m", "toolkit.linux.probe", *(["--everything"] if everything else [])],
-        stdout=subprocess.PIPE,
-        timeout=_TIMEOUT_S,
-        check=True,
-        env=environment,
-    )
+    command = [sys.executable, "-S", "-m", "toolkit.linux.probe", *(["--everything"] if everything else [])]
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=_TIMEOUT_S, check=True, env=environment)
+    except subprocess.SubprocessError as exc:
+        raise UnsupportedError(f"what this machine can do was not found out: {exc}", hint="try it again") from exc
     return tuple(Feature(*fields) for fields in json.loads(done.stdout))
