@@ -40,7 +40,7 @@ def complain(words: list[str]) -> Any:
         ),
         (
             ["inspect", "--type", "x", "y"],
-            'invalid argument "x" for "--type" flag: unknown type: "x": must be one of "container", "image"',
+            'invalid argument "x" for "--type" flag: unknown type: "x": must be one of "container", "image", "volume"',
             125,
         ),
     ],

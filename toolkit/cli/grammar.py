@@ -102,6 +102,11 @@ ENTRIES = (
     Entry("lab", ("lab reset",), "Take away what a lab has made, and make a fresh copy; the old notebook is kept"),
     Entry("lab", ("lab grade",), "Execute submissions and write their grades as CSV"),
     Entry("registry", ("registry serve",), "Serve a registry from a directory"),
+    Entry("volume", ("volume create",), "Create a volume"),
+    Entry("volume", ("volume inspect",), "Display detailed information on one or more volumes"),
+    Entry("volume", ("volume ls", "volume list"), "List volumes"),
+    Entry("volume", ("volume prune",), "Remove unused local volumes"),
+    Entry("volume", ("volume rm", "volume remove"), "Remove one or more volumes"),
     Entry("vm", ("vm run",), "Run a command in a virtual machine with this machine's files"),
     Entry("vm", ("vm status",), "Show what a virtual machine needs here, and the cure for what is missing"),
 )
@@ -115,6 +120,7 @@ GROUPS = {
     "step": "Walk through what the engine does",
     "system": "Manage the engine",
     "vm": "Run commands under another kernel",
+    "volume": "Manage volumes",
 }
 
 GLOBAL_FLAGS = (

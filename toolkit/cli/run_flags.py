@@ -40,6 +40,7 @@ from toolkit.cli.kinds import (
     read_env_files,
     read_label_files,
 )
+from toolkit.cli.mounts import MOUNT, VOLUME_KIND, VOLUMES_FROM
 from toolkit.engine.options import ContainerOptions
 
 # fmt: off
@@ -112,6 +113,8 @@ CREATE_FLAGS = (
          default=-1),
     Flag("monotonic", "", INT, "Seconds that the container's monotonic clock is ahead, in a time namespace of its own",
          "monotonic_offset_s"),
+    Flag("mount", "", MOUNT, "Attach a filesystem mount to the container: type=bind|volume|tmpfs, source=..., "
+         "target=..., readonly, idmap, ... with commas and no spaces between them", "mounts"),
     Flag("name", "", STRING, "Assign a name to the container", "name"),
     Flag("network", "", NETWORK, "Network of the container (none|host|container:NAME); without it the container has a "
          "network of its own with nothing but loopback in it", "network", also="net"),
@@ -149,6 +152,9 @@ CREATE_FLAGS = (
     Flag("user", "u", STRING, "Username or UID (format: <name|uid>[:<group|gid>])", "user"),
     Flag("userns", "", USERNS_MODE, "User namespace to use (host|private|container:NAME)", "userns_mode"),
     Flag("uts", "", UTS_MODE, "UTS namespace to use", "uts_mode"),
+    Flag("volume", "v", VOLUME_KIND, "Bind mount a volume"),
+    Flag("volume-driver", "", STRING, "Optional volume driver for the container", "volume_driver"),
+    Flag("volumes-from", "", VOLUMES_FROM, "Mount volumes from the specified container(s)", "volumes_from"),
     Flag("workdir", "w", STRING, "Working directory inside the container", "working_dir"),
 )
 
@@ -167,8 +173,7 @@ LATER = frozenset(
     (
         "add-host", "dns", "dns-option", "dns-search", "expose",
         "ip", "ip6", "link", "link-local-ip", "mac-address",
-        "mount", "network-alias", "publish", "p", "publish-all", "P",
-        "volume", "v", "volume-driver", "volumes-from",
+        "network-alias", "publish", "p", "publish-all", "P",
     )
 )
 """Docker's options that the engine does not obey yet."""
@@ -194,6 +199,8 @@ def container_options(parsed: Parsed) -> ContainerOptions:
             *parsed["env"],
         ),
         labels={**read_label_files(parsed["label-file"]), **parsed["label"]},
+        binds=tuple(text for text in parsed["volume"] if ":" in text),
+        volumes=tuple(text for text in parsed["volume"] if ":" not in text),
         health_test=_health_test(parsed),
         restart_policy=parsed["restart"][0],
         restart_retries=parsed["restart"][1],

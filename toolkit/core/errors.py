@@ -14,6 +14,7 @@
     │   └── CommandNotExecutableError   exit code 126
     ├── GuestError                  a virtual machine did not come up, or did not stay
     │   └── GuestTimeoutError       exit code 124
+    ├── PluginError                 a plugin does not answer, or answers with an error or with nonsense
     ├── RegistryError               a registry answered, but not with what was asked
     │   ├── UnreachableError        no answer at all
     │   └── UnauthorizedError       wrong or missing credentials
@@ -156,6 +157,10 @@ class GuestTimeoutError(GuestError):
     """The command in a virtual machine took longer than it may."""
 
     exit_code = 124
+
+
+class PluginError(EngineError):
+    """A plugin is not there, does not answer in time, or answers with an error or with nonsense."""
 
 
 class RegistryError(EngineError):

@@ -320,17 +320,25 @@ class Container:
         if code < 0 or not self._doc["options"]["auto_remove"] or policy.asked(self.directory) == "restart":
             self._ended(code)
             return
-        self._engine.recovery.remove_ended(self.id, self.cgroups)
+        self._engine.recovery.remove_ended(self.id, self.cgroups, self._doc)
         actor = attributes_of(self._doc, self.name)
         died = {**actor, "exitCode": str(code), "execDuration": str(int(time.time() - self._started_s))}
         happened = [("die", died), ("destroy", actor)]
         if attachment.oom_killed:
             happened.insert(0, ("oom", actor))
-        self._engine.events.note_all(*(("container", action, self.id, said) for action, said in happened))
+        told = [("container", action, self.id, said) for action, said in happened]
+        if "mounts" in self._doc:
+            from toolkit.engine import mounting
+
+            told[-1:-1] = mounting.unmounted(self)
+        self._engine.events.note_all(*told)
 
     def _ended(self, _code: int) -> None:
         if self._doc["options"]["auto_remove"]:
             self._engine.recovery.recover(self.id, wait=True)
+        elif "mounts" in self._doc and self._engine.volumes.store.claimed_by(self.id):
+            # What drivers have mounted goes, unless its monitor is about to start it again.
+            self._engine.recovery.recover(self.id, wait=not self._doc["options"]["restart_policy"])
 
     def wait(self, condition: str = "not-running") -> int:
         """Wait until it has ended; return its exit code, 0 if it was never started.
@@ -444,15 +452,15 @@ class Container:
 
         ending.unpause(self)
 
-    def remove(self, *, force: bool = False) -> None:
-        """Delete it and its files.
+    def remove(self, *, force: bool = False, takes_volumes: bool = False) -> None:
+        """Delete it and its files; with `takes_volumes` (`rm -v`) also the volumes that nobody gave a name.
 
         Raises:
             ConflictError: it runs, and `force` was not given.
         """
         from toolkit.engine import ending
 
-        ending.remove(self, force=force)
+        ending.remove(self, force=force, takes_volumes=takes_volumes)
 
     def rename(self, name: str) -> None:
         """Give it another name; see `Containers.rename`."""

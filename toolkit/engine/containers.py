@@ -29,13 +29,14 @@ class Containers:
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
 
-    def create(self, options: "ContainerOptions", *, will_start: bool = False) -> Container:
-        """Store a new container; nothing of it exists outside the state yet.
+    def create(self, options: "ContainerOptions", *, will_start: bool = False, makes_volumes: bool = True) -> Container:
+        """Store a new container; nothing of it exists outside the state yet, but for its volumes.
 
         Args:
             options: what it is to be.
             will_start: the caller starts it at once.  If this process dies before it has, a container of
                 `auto_remove` is removed by the next command: nobody else knows of it.
+            makes_volumes: those that there are not; else only its start would: for one whose plan is to be seen.
 
         Raises:
             NotFoundError: the image is not here, or not for the platform that was asked for.
@@ -60,12 +61,39 @@ class Containers:
                     if options.platform:
                         _refuse_other_platform(options, image)
                     command(options, image.config)  # refuses a container that has nothing to run
-                    made = self._insert(ids.new_id(), name, _document(options, image), is_held=is_held)
+                    document = self._with_mounts(_document(options, image), options, image)
+                    made = self._insert(ids.new_id(), name, document, is_held=is_held)
             if image is None:
                 images.get(options.image)  # makes the image `lab`, or tells what is wrong
         made.warnings = warnings
+        if "mounts" in made.doc and makes_volumes:
+            self._make_volumes(made)
         made.note("create")
         return made
+
+    def _with_mounts(
+        self, document: dict[str, Any], options: "ContainerOptions", image: "ImageRecord"
+    ) -> dict[str, Any]:
+        """Return a container's document with its mounts, where it has any."""
+        if not (options.binds or options.mounts or options.volumes or options.volumes_from) and not image.config.get(
+            "Volumes"
+        ):
+            return document
+        from toolkit.engine import mounting
+
+        found = mounting.decide(self._engine, options, image.config)
+        return {**document, "mounts": [list(point) for point in found]} if found else document
+
+    def _make_volumes(self, made: Container) -> None:
+        """Make the volumes of a container that is stored already: if we are killed here, its start does the rest."""
+        from toolkit.engine import mounting
+
+        try:
+            mounting.make(self._engine, made)
+        except BaseException:
+            self._engine.state.delete(KIND, made.id)
+            self._engine.recovery.release(made.id)
+            raise
 
     def _possible(self, options: "ContainerOptions") -> "tuple[ContainerOptions, tuple[str, ...]]":
         """Return the options without those that docker discards where the kernel lacks them, and what to say of it."""
@@ -176,8 +204,8 @@ class Containers:
         self._engine.events.note("container", "prune", "", {"reclaimed": str(reclaimed_bytes)})
         return removed, reclaimed_bytes
 
-    def discard(self, container: Container) -> None:
-        """Delete a container that does not run.
+    def discard(self, container: Container, *, takes_volumes: bool = False) -> None:
+        """Delete a container that does not run, with the volumes that are its alone if they are to be taken too.
 
         Raises:
             ConflictError: it does, or somebody else is about to start or remove it.
@@ -186,7 +214,7 @@ class Containers:
         fd = recovery.take(container.id, container.name)
         try:
             container.cgroups.destroy(container.id)
-            recovery.remove(container.id)
+            recovery.remove(container.id, takes_volumes=takes_volumes)
             remove_run_dir(container.run_dir)
         finally:
             os.close(fd)

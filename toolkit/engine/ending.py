@@ -243,7 +243,7 @@ def refuse_restarting(one: "Container", status: Status) -> None:
         raise ConflictError(f"Container {one.name} is restarting, wait until the container is running")
 
 
-def remove(one: "Container", *, force: bool) -> None:
+def remove(one: "Container", *, force: bool, takes_volumes: bool = False) -> None:
     """Delete it and its files; see `Container.remove`."""
     status = one.read_status()
     if status.is_up and not force:
@@ -256,7 +256,7 @@ def remove(one: "Container", *, force: bool) -> None:
             return  # somebody else has removed it meanwhile
         if one.options.auto_remove:
             return  # it has removed itself
-    one.engine.containers.discard(one)
+    one.engine.containers.discard(one, takes_volumes=takes_volumes)
 
 
 def _why_it_stays(status: Status) -> tuple[str, str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolkit.engine.launcher import Launcher
     from toolkit.engine.options import ContainerOptions
     from toolkit.engine.settings import Settings
+    from toolkit.engine.volumes import Volumes
     from toolkit.runtime.plan import Filter
     from toolkit.runtime.spec import Process
 
@@ -94,6 +95,13 @@ class Engine:
         from toolkit.linux import capability
 
         return capability.bounding_set()
+
+    @cached_property
+    def volumes(self) -> "Volumes":
+        """The volumes; for those who have any."""
+        from toolkit.engine.volumes import Volumes
+
+        return Volumes(self)
 
     @cached_property
     def launcher(self) -> "Launcher":

@@ -12,6 +12,7 @@ from toolkit.engine.options import OWN_RUNTIME
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.engine.options import BlockDevice, ContainerOptions
+    from toolkit.volume.mount import MountSpec
 
 _SHM_BYTES = 64 * 1024 * 1024
 
@@ -20,15 +21,15 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
     """Return what `docker inspect` shows as HostConfig."""
     masked, readonly = kernel_paths(options)
     return {
-        "Binds": None,
+        "Binds": list(options.binds) or None,
         "ContainerIDFile": "",
         "LogConfig": {"Type": options.log_driver or "json-file", "Config": dict(options.log_options)},
         "NetworkMode": options.network,
         "PortBindings": {},
         "RestartPolicy": {"Name": options.restart_policy or "no", "MaximumRetryCount": options.restart_retries},
         "AutoRemove": options.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": None,
+        "VolumeDriver": options.volume_driver,
+        "VolumesFrom": list(options.volumes_from) or None,
         "ConsoleSize": [0, 0],
         **({"Annotations": dict(options.annotations)} if options.annotations else {}),
         "CapAdd": list(options.cap_add) or None,
@@ -50,6 +51,7 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
         "SecurityOpt": list(options.security_opt) or None,
         **({"Sysctls": dict(options.sysctls)} if options.sysctls else {}),
         **({"Tmpfs": dict(options.tmpfs)} if options.tmpfs else {}),
+        **({"Mounts": [_mount(each) for each in options.mounts]} if options.mounts else {}),
         "UTSMode": options.uts_mode,
         "UsernsMode": options.userns_mode,
         "ShmSize": options.shm_size_bytes or _SHM_BYTES,
@@ -59,6 +61,40 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
         "Init": options.init,
         "MaskedPaths": masked,
         "ReadonlyPaths": readonly,
+    }
+
+
+def _mount(spec: "MountSpec") -> dict[str, Any]:
+    """Return a mount as the API takes it; with Idmap, which docker's does not have."""
+    bind = {
+        **({"Propagation": spec.propagation} if spec.propagation else {}),
+        **({"NonRecursive": True} if spec.recursion == "disabled" else {}),
+        **({"ReadOnlyNonRecursive": True} if spec.recursion == "writable" else {}),
+        **({"ReadOnlyForceRecursive": True} if spec.recursion == "readonly" else {}),
+    }
+    driver = {
+        **({"Name": spec.driver} if spec.driver else {}),
+        **({"Options": dict(spec.driver_options)} if spec.driver_options else {}),
+    }
+    volume = {
+        **({"NoCopy": True} if spec.no_copy else {}),
+        **({"Labels": dict(spec.labels)} if spec.labels else {}),
+        **({"Subpath": spec.subpath} if spec.subpath else {}),
+        **({"DriverConfig": driver} if driver else {}),
+    }
+    tmpfs = {
+        **({"SizeBytes": spec.tmpfs_size_bytes} if spec.tmpfs_size_bytes else {}),
+        **({"Mode": spec.tmpfs_mode} if spec.tmpfs_mode else {}),
+    }
+    return {
+        "Type": spec.kind,
+        **({"Source": spec.source} if spec.source else {}),
+        "Target": spec.target,
+        **({"ReadOnly": True} if spec.read_only else {}),
+        **({"BindOptions": bind} if bind else {}),
+        **({"VolumeOptions": volume} if volume else {}),
+        **({"TmpfsOptions": tmpfs} if tmpfs else {}),
+        **({"Idmap": spec.idmap} if spec.idmap else {}),
     }
 
 

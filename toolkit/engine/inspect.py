@@ -58,10 +58,18 @@ def container(engine: "Engine", one: Container) -> dict[str, Any]:
                 "WorkDir": f"{directory}/work",
             },
         },
-        "Mounts": [],
+        "Mounts": _mounts(engine, one),
         "Config": _config(one),
         "NetworkSettings": _network_settings(one, status),
     }
+
+
+def _mounts(engine: "Engine", one: Container) -> list[dict[str, Any]]:
+    if "mounts" not in one.doc:
+        return []
+    from toolkit.engine import mounting
+
+    return mounting.inspect(engine, one)
 
 
 def _oom(one: Container, status: Status) -> dict[str, bool]:
@@ -96,7 +104,7 @@ def _config(one: Container) -> dict[str, Any]:
         ],
         "Cmd": command,
         "Image": options.image,
-        "Volumes": image.get("Volumes"),
+        "Volumes": {**(image.get("Volumes") or {}), **{path: {} for path in options.volumes}} or None,
         "WorkingDir": options.working_dir or image.get("WorkingDir") or "",
         "Entrypoint": list(entrypoint) if entrypoint else None,
         "Labels": {**(image.get("Labels") or {}), **options.labels},

@@ -20,7 +20,7 @@ from toolkit.storage import overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from toolkit.engine.container import Container
     from toolkit.engine.engine import Engine
@@ -53,7 +53,12 @@ class Launcher:
     def plan(self, container: "Container", *, gated: bool = False) -> "tuple[Step, ...]":
         """Return the steps of a start, without doing any of them; with `gated`, of one that stops between them."""
         root = self._root_filesystem(container, volatile=container.options.auto_remove)
-        return self._plan(container, self._config(container, root, None), root, gated=gated)
+        sources: Mapping[str, str] = {}
+        if "mounts" in container.doc:
+            from toolkit.engine import mounting
+
+            sources = mounting.sources(self._engine, container)
+        return self._plan(container, self._config(container, root, None, sources), root, gated=gated)
 
     def start(
         self,
@@ -105,10 +110,17 @@ class Launcher:
     ) -> Session:
         """Ask for a monitor, plan and prepare the disk while it gets ready; then have the plan carried out."""
         self._engine.state.get("container", container.id)  # it may have been removed while we waited
+        sources: Mapping[str, str] = {}
+        if "mounts" in container.doc:
+            from toolkit.engine import mounting
+
+            sources = mounting.hold(self._engine, container)
         root = self._root_filesystem(container, volatile=container.options.auto_remove)
-        config = self._config(container, root, console_size)
+        config = self._config(container, root, console_size, sources)
         _make_directory(self._engine.paths.container(container.id))
         request = self._request(container, attach=attach, trace=trace, gated=gated)
+        if sources:
+            request = self._with_volumes(request, container)
         state, *program = self._other_runtime(container) or ("",)
         if program:
             os.makedirs(state, 0o700, exist_ok=True)
@@ -158,6 +170,16 @@ class Launcher:
             actor=events.attributes_of(container.doc, container.name),
         )
 
+    def _with_volumes(self, request: Request, container: "Container") -> Request:
+        """Say what the monitor has to do about volumes: tell of their end, and have what drivers mounted unmounted."""
+        from toolkit.engine import mounting
+
+        request = request._replace(volumes=mounting.volumes_of(container))
+        if not self._engine.volumes.store.claimed_by(container.id):
+            return request
+        is_kept = not container.options.auto_remove
+        return request._replace(successor=self._engine.remover(container.id), is_kept=is_kept)
+
     def _care(self, container: "Container", options: "ContainerOptions") -> tuple[Any, ...]:
         """Say what else the monitor has to do while the container runs."""
         from toolkit.runtime import steps
@@ -198,7 +220,14 @@ class Launcher:
         layers = [self._engine.images.layer_path(diff_id) for diff_id in container.doc["diff_ids"]]
         return overlay.root_filesystem(layers, self._engine.paths.container(container.id), volatile=volatile)
 
-    def _config(self, container: "Container", root: "RootFilesystem", console_size: tuple[int, int] | None) -> Config:
+    def _config(
+        self,
+        container: "Container",
+        root: "RootFilesystem",
+        console_size: tuple[int, int] | None,
+        sources: "Mapping[str, str]",
+    ) -> Config:
+        """Return the OCI config; `sources` says where each volume lies."""
         options, image = self._in_its_users(container.options), container.doc["image_config"]
         identity = self._identity(container, root, options.user or image.get("User") or "")
         directory = self._engine.paths.container(container.id)
@@ -212,6 +241,10 @@ class Launcher:
             shm=self._shared_memory(options),
         )
         config = oci.config(options, image, identity, place)
+        if "mounts" in container.doc:
+            from toolkit.engine import mountconfig, mounting
+
+            mountconfig.add_to(config, mounting.points_of(container), sources)
         if console_size is not None:
             config["process"]["consoleSize"] = {"height": console_size[0], "width": console_size[1]}
         if not self._other_runtime(container):

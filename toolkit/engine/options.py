@@ -8,6 +8,8 @@ tuples.  A default means "as the image or the engine has it".
 
 from typing import Any, NamedTuple
 
+from toolkit.volume.mount import MountSpec
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,6 +166,16 @@ class ContainerOptions(NamedTuple):
     sysctls: "Mapping[str, str]" = _NONE
     tmpfs: "Mapping[str, str]" = _NONE
     """Mount options by absolute path."""
+    binds: tuple[str, ...] = ()
+    """SOURCE:DESTINATION[:MODE], a bind mount where SOURCE is a path, else a volume of this name; see
+    `toolkit.volume.mount.parse_short`."""
+    mounts: tuple[MountSpec, ...] = ()
+    volumes: tuple[str, ...] = ()
+    """Directories that a volume of the container's own is mounted on, besides those that the image names."""
+    volumes_from: tuple[str, ...] = ()
+    """CONTAINER[:ro]: whose mounts it has too."""
+    volume_driver: str = ""
+    """Of volumes that have to be made and do not say; empty: local."""
     umask: int | None = None
     """None: 022."""
     timezone: str = ""
@@ -215,6 +227,7 @@ class ExecOptions(NamedTuple):
 
 TUPLES: "Mapping[str, Any]" = {
     "ulimits": Ulimit,
+    "mounts": MountSpec,
     "devices": DeviceMapping,
     "uid_map": IdRange,
     "gid_map": IdRange,

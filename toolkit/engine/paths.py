@@ -4,10 +4,12 @@ root/                   survives a reboot
   state.db              objects
   content/, layers/     images (the image room's)
   containers/ID/        upper, work, bundle, log, exit record
+  volumes/              local volumes (the volume room's)
   trash/                what is being removed
 run/                    does not
   zygote-*.sock
   events.log            what happened lately, and events.log.1, what happened before
+  volumes/NAME/         exists while a volume is locked, or mounted by its driver
   rootfs/               the empty directory that every container mounts its root on
   containers/ID/        exists from the start of a container until its end; locked by its monitor
 """
@@ -55,6 +57,16 @@ class Paths(NamedTuple):
     def running(self) -> str:
         """One directory for each container that has been started and not been cleaned up."""
         return f"{self.run}/containers"
+
+    @property
+    def volumes(self) -> str:
+        """Local volumes."""
+        return f"{self.root}/volumes"
+
+    @property
+    def volume_claims(self) -> str:
+        """Who has which volume mounted, of those that have to be mounted."""
+        return f"{self.run}/volumes"
 
     @property
     def events(self) -> str:

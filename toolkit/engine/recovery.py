@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import time
+from typing import Any
 
 from toolkit.core import clock
 from toolkit.core.errors import ConflictError, NotFoundError
@@ -83,7 +84,7 @@ class Recovery:
         finally:
             os.close(fd)
 
-    def remove_ended(self, ident: str, cgroups: "Cgroups") -> None:
+    def remove_ended(self, ident: str, cgroups: "Cgroups", doc: "dict[str, Any]") -> None:
         """Remove a container of --rm that its monitor leaves to us, while that one removes its groups.
 
         Its record goes last: as long as there is one, the next command can do all this.
@@ -95,6 +96,7 @@ class Recovery:
             return  # somebody else has finished it
         try:
             cgroups.destroy(ident)
+            self._release_volumes(ident, doc, takes_them=True)
             self._state.delete("container", ident)
             remove_run_dir(run_dir)
         finally:
@@ -189,6 +191,18 @@ class Recovery:
 
                 runtimes.bury(self._engine, ident, runtime)
         self._cgroups(ident).destroy(ident)
+        if os.path.isdir(self._paths.volume_claims):
+            self._engine.volumes.release(ident)
+
+    def _release_volumes(self, ident: str, doc: "dict[str, Any]", *, takes_them: bool) -> None:
+        """Let go of a container's volumes; take away those that are its alone, too, if asked to."""
+        if "mounts" not in doc:
+            return
+        self._engine.volumes.release(ident)
+        if takes_them:
+            from toolkit.engine import mounting
+
+            mounting.remove_anonymous(self._engine, ident, doc)
 
     def _cgroups(self, ident: str) -> "Cgroups":
         """Return the groups that the container's are among."""
@@ -231,12 +245,18 @@ class Recovery:
                 self._note(ident, record)
             self.let_go(ident, fd)
 
-    def remove(self, ident: str) -> None:
-        """Forget a container, then delete its files; the caller holds the lock, so that this is ended if it is cut."""
+    def remove(self, ident: str, *, takes_volumes: bool = False) -> None:
+        """Forget a container, then delete its files; the caller holds the lock, so that this is ended if it is cut.
+
+        The volumes that are its alone go before it: while there is its record, whoever comes next knows of them.
+        """
         try:
             row = self._state.get("container", ident)
         except NotFoundError:
             row = None  # somebody was killed in the middle of this
+        if row is not None:
+            takes_them = takes_volumes or bool(row.doc["options"]["auto_remove"])
+            self._release_volumes(ident, row.doc, takes_them=takes_them)
         self._state.delete("container", ident)
         self._throw_away(ident)
         if row is not None:

@@ -7,6 +7,9 @@
                            of containers that do not say
     runtimes, default-runtime, log-driver, log-opts
                            for those parts of the engine
+    plugin-directories, plugin-timeout
+                           where plugins are looked for, and how many seconds each may take to answer; docker has no
+                           such settings, but fixed places and 30 seconds
 
 It is read when something needs it, and never written.  A file that does not
 exist is an empty one; what it says and nobody obeys is an error.
@@ -49,6 +52,10 @@ class Settings(NamedTuple):
     default_runtime: str = ""
     log_driver: str = ""
     log_opts: "Mapping[str, str]" = _NOTHING
+    plugin_directories: tuple[str, ...] = ()
+    """Empty: docker's."""
+    plugin_timeout: float = 0.0
+    """Seconds; 0: docker's."""
 
 
 _EMPTY = Settings()
@@ -128,6 +135,12 @@ def _bytes(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else parse_bytes(_text(value))
 
 
+def _seconds(value: object) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+        raise TypeError
+    return float(value)
+
+
 def _bool(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError
@@ -147,6 +160,8 @@ _READERS: "Mapping[str, Callable[[object], Any]]" = {
     "default-runtime": _text,
     "log-driver": _text,
     "log-opts": _text_mapping,
+    "plugin-directories": _texts,
+    "plugin-timeout": _seconds,
 }
 _SHAPES = {
     "registry-mirrors": 'write it as ["https://mirror.example"]',
@@ -161,6 +176,8 @@ _SHAPES = {
     "default-runtime": "write the name of one of the runtimes",
     "log-driver": 'write it as "json-file"',
     "log-opts": 'write it as {"max-size": "10m"}',
+    "plugin-directories": 'write it as ["/run/docker/plugins"]',
+    "plugin-timeout": "write a number of seconds",
 }
 
 

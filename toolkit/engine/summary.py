@@ -22,13 +22,19 @@ def summary(one: Container) -> dict[str, Any]:
         "State": state(one, one.read_status()),
         "Image": doc["image_id"],
         "Name": f"/{one.name}",
-        "Mounts": [],
+        "Mounts": _mounts(one) if "mounts" in doc else [],
         "Config": {
             "Image": options["image"],
             "Labels": {**(doc["image_config"].get("Labels") or {}), **options["labels"]},
         },
         "NetworkSettings": {"Networks": {mode: {}}},
     }
+
+
+def _mounts(one: Container) -> list[dict[str, Any]]:
+    from toolkit.volume.point import decode
+
+    return [point.inspect(point.source) for point in decode(one.doc["mounts"])]
 
 
 def state(one: Container, status: Status) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How much disk an engine's images and containers take: `docker system df`.
+"""How much disk an engine's images, containers and volumes take: `docker system df`.
 
 See Also:
     docker, cli/command/formatter/disk_usage.go: the sums are docker's
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from toolkit.engine.container import Container
     from toolkit.engine.engine import Engine
+    from toolkit.engine.volumes import Volume
     from toolkit.image.images import ImageRecord
 
 
@@ -40,6 +41,16 @@ class ContainerUsage(NamedTuple):
     is_up: bool
 
 
+class VolumeUsage(NamedTuple):
+    """One volume."""
+
+    volume: "Volume"
+    size_bytes: int
+    """-1: only its driver knows."""
+    links: int
+    """How many containers refer to it."""
+
+
 class Usage(NamedTuple):
     """All of them."""
 
@@ -47,11 +58,23 @@ class Usage(NamedTuple):
     layers_bytes: int
     """Of all layers of images, each once."""
     containers: "Sequence[ContainerUsage]"
+    volumes: "Sequence[VolumeUsage]" = ()
+    """The local ones, as docker has it."""
 
     @property
     def reclaimable_image_bytes(self) -> int:
         """What removing the images that no container uses would give."""
         return self.layers_bytes - sum(each.unique_bytes for each in self.images if each.containers)
+
+    @property
+    def volume_bytes(self) -> int:
+        """What all volumes hold whose size is known."""
+        return sum(each.size_bytes for each in self.volumes if each.size_bytes > 0)
+
+    @property
+    def reclaimable_volume_bytes(self) -> int:
+        """What removing the volumes that no container refers to would give."""
+        return sum(each.size_bytes for each in self.volumes if each.size_bytes > 0 and not each.links)
 
     @property
     def container_bytes(self) -> int:
@@ -65,7 +88,7 @@ class Usage(NamedTuple):
 
 
 def disk_usage(engine: "Engine") -> Usage:
-    """Measure images and containers; reads every file's size that a container has written."""
+    """Measure images, containers and volumes; reads the size of every file that a container or volume has."""
     records = engine.images.list()
     sizes: dict[str, int] = {}
     counts: dict[str, int] = {}
@@ -77,7 +100,13 @@ def disk_usage(engine: "Engine") -> Usage:
     used = [one.doc["image_id"] for one in containers]
     images = [ImageUsage(record, _shared(record, counts), used.count(record.id)) for record in records]
     written = [ContainerUsage(one, one.files.size(), one.read_status().is_up) for one in containers]
-    return Usage(images, sum(sizes.values()), written)
+    return Usage(images, sum(sizes.values()), written, _volumes(engine))
+
+
+def _volumes(engine: "Engine") -> "Sequence[VolumeUsage]":
+    users = engine.volumes.users()
+    local = [one for one in engine.volumes.list() if one.driver == "local"]
+    return [VolumeUsage(one, one.size(), len(users.get(one.name, ()))) for one in local]
 
 
 def _shared(record: "ImageRecord", counts: dict[str, int]) -> int:

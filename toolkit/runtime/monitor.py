@@ -279,7 +279,7 @@ def _finish(
     oom_killed = remains.was_oom_killed(request)
     how = ExitRecord(code if code >= 0 else 128 - code, oom_killed, handed.started_at, clock.now())
     goodbye = _goodbye(how)
-    if request.successor and _is_left_to(asker, relay, goodbye):
+    if request.successor and not request.is_kept and _is_left_to(asker, relay, goodbye):
         remains.remove_cgroups(request)
         os.close(handed.lock_fd)
         return True

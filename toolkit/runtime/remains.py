@@ -93,7 +93,10 @@ def note_end(request: Request, how: ExitRecord) -> None:
     ran_s = (clock.parse_ns(how.finished_at) - clock.parse_ns(how.started_at)) // 10**9
     attributes = {**actor, "exitCode": code, "execDuration": str(ran_s)}
     first = journal.line("container", "oom", request.id, actor) if how.oom_killed else b""
-    journal.append(request.journal, first + journal.line("container", "die", request.id, attributes))
+    lines = first + journal.line("container", "die", request.id, attributes)
+    for name, driver in request.volumes:
+        lines += journal.line("volume", "unmount", name, {"container": request.id, "driver": driver})
+    journal.append(request.journal, lines)
 
 
 def was_oom_killed(request: Request) -> bool:

@@ -44,6 +44,11 @@ class Request(NamedTuple):
     """The process that is kept in reserve, born in a new pid namespace, will do: the first steps are done then."""
     successor: tuple[str, ...] = ()
     """A command that the monitor becomes at the end if nobody is attached then (removal of --rm)."""
+    is_kept: bool = False
+    """The successor removes nothing but what drivers of volumes have mounted: it comes also where somebody is attached,
+    and how the container ended is recorded."""
+    volumes: "tuple[tuple[str, str], ...]" = ()
+    """The volumes of which the end is told as an event, and their drivers."""
 
     undertaker: tuple[str, ...] = ()
     """Where another runtime keeps its state, and its command that takes away what it has made; empty: it is our own."""

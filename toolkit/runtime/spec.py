@@ -113,6 +113,10 @@ class Mount(TypedDict, total=False):
     uidMappings: "list[IDMapping]"
     """How the owners of its files are shown; with these it is id-mapped."""
     gidMappings: "list[IDMapping]"
+    subpath: str
+    """Only this path below the source of a bind mount, and nothing outside of it; ours, not the specification's."""
+    purpose: str
+    """What the container needs it for, one sentence; ours too."""
 
 
 class IDMapping(TypedDict):

@@ -13,7 +13,7 @@ from toolkit.core.units import format_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.engine.usage import ContainerUsage, ImageUsage, Usage
+    from toolkit.engine.usage import ContainerUsage, ImageUsage, Usage, VolumeUsage
 
 _HEADERS = {"Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE"}
 _IMAGE_HEADERS = {
@@ -36,6 +36,7 @@ _CONTAINER_HEADERS = {
     "Status": "STATUS",
     "Names": "NAMES",
 }
+_VOLUME_HEADERS = {"Name": "VOLUME NAME", "Links": "LINKS", "Size": "SIZE"}
 _COMMAND_WIDTH = 20
 
 
@@ -70,7 +71,13 @@ def _rows(usage: "Usage") -> list[dict[str, Any]]:
             usage.container_bytes,
             usage.reclaimable_container_bytes,
         ),
-        _row("Local Volumes", 0, 0, 0, 0),
+        _row(
+            "Local Volumes",
+            len(usage.volumes),
+            sum(each.links > 0 for each in usage.volumes),
+            usage.volume_bytes,
+            usage.reclaimable_volume_bytes,
+        ),
         _row("Build Cache", 0, 0, 0, 0),
     ]
 
@@ -100,7 +107,7 @@ def _details(usage: "Usage") -> str:
             "Containers space usage:\n",
             render_rows(containers, _CONTAINER_HEADERS, tuple(_CONTAINER_HEADERS)),
             "Local Volumes space usage:\n",
-            "VOLUME NAME   LINKS     SIZE\n",
+            render_rows([_volume_row(each) for each in usage.volumes], _VOLUME_HEADERS, tuple(_VOLUME_HEADERS)),
             "Build cache usage: 0B\n",
             "CACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n",
         )
@@ -125,6 +132,18 @@ def _image_rows(image: "ImageUsage", now_ns: int) -> list[dict[str, Any]]:
     ]
 
 
+def _volume_row(usage: "VolumeUsage") -> dict[str, Any]:
+    size = "N/A" if usage.size_bytes < 0 else format_bytes(usage.size_bytes)
+    return {"Name": usage.volume.name, "Links": str(usage.links), "Size": size}
+
+
+def _local_volumes(usage: "ContainerUsage") -> int:
+    from toolkit.volume.point import decode
+
+    points = decode(usage.container.doc.get("mounts", ()))
+    return len({point.name for point in points if point.is_volume and point.driver == "local"})
+
+
 def _container_row(usage: "ContainerUsage", now_ns: int) -> dict[str, Any]:
     document = usage.container.summary()
     command = " ".join((document["Path"], *document["Args"]))
@@ -132,7 +151,7 @@ def _container_row(usage: "ContainerUsage", now_ns: int) -> dict[str, Any]:
         "ID": short_id(usage.container.id),
         "Image": document["Config"]["Image"],
         "Command": f'"{ellipsis(command, _COMMAND_WIDTH)}"',
-        "LocalVolumes": "0",
+        "LocalVolumes": str(_local_volumes(usage)),
         "Size": format_bytes(usage.written_bytes),
         "RunningFor": age(document["Created"], now_ns) + " ago",
         "Status": status_text(document["State"], now_ns),

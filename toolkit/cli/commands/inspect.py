@@ -1,4 +1,4 @@
-"""`container inspect`, of containers and images."""
+"""`container inspect`, of containers, images and volumes."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ _LISTS = frozenset(
 
 def inspect(session: Session, parsed: Parsed) -> Outcome:
     """Print objects as docker's JSON, or what a template makes of them."""
-    finders = {"container": _container, "image": _image}
+    finders = {"container": _container, "image": _image, "volume": _volume}
     kind = parsed["type"]
     return _inspect(session, parsed, [finders[kind]] if kind else list(finders.values()), kind or "object")
 
@@ -43,6 +43,11 @@ def inspect_containers(session: Session, parsed: Parsed) -> Outcome:
 def inspect_images(session: Session, parsed: Parsed) -> Outcome:
     """Print images only."""
     return _inspect(session, parsed, [_image], "image")
+
+
+def show_all(session: Session, parsed: Parsed, find: "Callable[[str], Found]") -> Outcome:
+    """Print what `find` returns for each name that was given, in one document."""
+    return _inspect(session, parsed, [lambda _session, name: find(name)], "volume")
 
 
 def _inspect(session: Session, parsed: Parsed, finders: "list[Callable[[Session, str], Found]]", noun: str) -> Outcome:
@@ -90,6 +95,11 @@ def _image(session: Session, name: str) -> Found:
     return session.engine.images.get(name), session.engine.images.inspect(name)
 
 
+def _volume(session: Session, name: str) -> Found:
+    found = session.engine.volumes.get(name)
+    return found, found.inspect()
+
+
 def _formatter(template: str) -> "Callable[[list[Document]], str]":
     """Return what makes text of the objects; a template is read before any object is looked up."""
     if not template:
@@ -134,7 +144,7 @@ def _view(value: Any, name: str) -> Any:
     return NIL_LIST if value is None and name in _LISTS else value
 
 
-_FORMAT = Flag(
+FORMAT = Flag(
     "format",
     "f",
     STRING,
@@ -142,7 +152,11 @@ _FORMAT = Flag(
     "'TEMPLATE':         Print output using the given Go template",
 )
 _SIZE = Flag("size", "s", BOOL, "Display total file sizes if the type is container")
-_TYPE = one_of("string", ("container", "image"), 'unknown type: "{text}": must be one of "container", "image"')
+_TYPE = one_of(
+    "string",
+    ("container", "image", "volume"),
+    'unknown type: "{text}": must be one of "container", "image", "volume"',
+)
 _EXAMPLE = "container inspect --format '{{.State.Pid}}' web"
 _USAGE = "[OPTIONS] NAME|ID [NAME|ID...]"
 
@@ -152,7 +166,7 @@ INSPECT = Command(
     "Return low-level information on objects",
     inspect,
     _EXAMPLE,
-    flags=(_FORMAT, _SIZE, Flag("type", "", _TYPE, "Only inspect objects of the given type (container|image)")),
+    flags=(FORMAT, _SIZE, Flag("type", "", _TYPE, "Only inspect objects of the given type (container|image|volume)")),
     min_args=1,
 )
 CONTAINER_INSPECT = Command(
@@ -161,7 +175,7 @@ CONTAINER_INSPECT = Command(
     "Display detailed information on one or more containers",
     inspect_containers,
     _EXAMPLE,
-    flags=(_FORMAT, _SIZE),
+    flags=(FORMAT, _SIZE),
     min_args=1,
 )
 IMAGE_INSPECT = Command(
@@ -170,6 +184,6 @@ IMAGE_INSPECT = Command(
     "Display detailed information on one or more images",
     inspect_images,
     "container image inspect --format '{{json .Config}}' lab",
-    flags=(_FORMAT,),
+    flags=(FORMAT,),
     min_args=1,
 )

@@ -55,7 +55,7 @@ def rm(session: Session, parsed: Parsed) -> Outcome:
 
     def deed(name: str) -> str:
         try:
-            session.engine.containers.get(name).remove(force=force)
+            session.engine.containers.get(name).remove(force=force, takes_volumes=parsed["volumes"])
         except NotFoundError as exc:
             if not force:
                 raise

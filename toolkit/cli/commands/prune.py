@@ -26,7 +26,7 @@ _UNUSED = "all images without at least one container associated to them"
 def prune_containers(session: Session, parsed: Parsed) -> Outcome:
     """Remove the containers that do not run."""
     choice = _choice(parsed)
-    if not _is_sure(session, parsed, [_CONTAINERS]):
+    if not is_sure(session, parsed, [_CONTAINERS]):
         return Outcome()
     removed, size = _containers(session, choice)
     _total(session, size)
@@ -37,7 +37,7 @@ def prune_images(session: Session, parsed: Parsed) -> Outcome:
     """Remove the images that have no name, or all that nothing uses."""
     choice = _choice(parsed, "dangling")
     takes_all = parsed["all"] or "false" in parsed["filter"]["dangling"] or "0" in parsed["filter"]["dangling"]
-    if not _is_sure(session, parsed, [_UNUSED if takes_all else _DANGLING]):
+    if not is_sure(session, parsed, [_UNUSED if takes_all else _DANGLING]):
         return Outcome()
     lines, size = _images(session, choice, takes_all=takes_all)
     _total(session, size)
@@ -47,9 +47,17 @@ def prune_images(session: Session, parsed: Parsed) -> Outcome:
 def prune_all(session: Session, parsed: Parsed) -> Outcome:
     """Remove the containers that do not run, then the images that nothing uses any more."""
     choice = _choice(parsed)
-    if not _is_sure(session, parsed, [_CONTAINERS, _UNUSED if parsed["all"] else _DANGLING]):
+    if parsed["volumes"] and parsed["filter"]["until"]:
+        raise InvalidError('The "until" filter is not supported with "--volumes"', hint="leave one of them out")
+    volumes = ["all anonymous volumes not used by at least one container"] if parsed["volumes"] else []
+    if not is_sure(session, parsed, [_CONTAINERS, *volumes, _UNUSED if parsed["all"] else _DANGLING]):
         return Outcome()
     removed, container_bytes = _containers(session, choice)
+    if volumes:
+        from toolkit.cli.commands.volume import prune_volumes
+
+        names, volume_bytes = prune_volumes(session, parsed["filter"], takes_named=False)
+        removed, container_bytes = [*removed, *names], container_bytes + volume_bytes
     lines, image_bytes = _images(session, choice, takes_all=parsed["all"])
     _total(session, container_bytes + image_bytes)
     return Outcome(value=[*removed, *lines])
@@ -87,7 +95,8 @@ def _moment_ns(text: str) -> int:
         raise InvalidError(f'failed to parse value as time or duration: "{text}"', hint=exc.hint) from exc
 
 
-def _is_sure(session: Session, parsed: Parsed, victims: list[str]) -> bool:
+def is_sure(session: Session, parsed: Parsed, victims: list[str]) -> bool:
+    """Ask whether all this is to be removed, unless --force was given."""
     if parsed["force"]:
         return True
     listed = f"{victims[0]}." if len(victims) == 1 else ":\n" + "\n".join(f"  - {victim}" for victim in victims)
@@ -157,6 +166,11 @@ SYSTEM_PRUNE = Command(
     "Remove unused data",
     prune_all,
     "container system prune --all --force",
-    flags=(Flag("all", "a", BOOL, "Remove all unused images, not just those without a name"), _FILTER, _FORCE),
+    flags=(
+        Flag("all", "a", BOOL, "Remove all unused images, not just those without a name"),
+        _FILTER,
+        _FORCE,
+        Flag("volumes", "", BOOL, "Prune anonymous volumes"),
+    ),
     max_args=0,
 )

@@ -103,7 +103,7 @@ def _row(document: Document, *, now_ns: int, truncates: bool) -> dict[str, Any]:
         "Label": label_reader(labels),
         "Mounts": ",".join(mount.get("Name") or mount.get("Source", "") for mount in document.get("Mounts") or ()),
         "Networks": ",".join((document.get("NetworkSettings") or {}).get("Networks") or ()),
-        "LocalVolumes": "0",
+        "LocalVolumes": str(sum(mount.get("Driver") == "local" for mount in document.get("Mounts") or ())),
         "Size": _size_text(document),
     }
 

@@ -149,7 +149,7 @@ def _dry_run(session: Session, parsed: Parsed, options: "ContainerOptions") -> O
     from toolkit.engine.telling import tell
 
     _have_image(session, parsed, options)
-    container = session.engine.containers.create(options)
+    container = session.engine.containers.create(options, makes_volumes=False)
     try:
         steps = container.plan()
     finally:

@@ -20,7 +20,7 @@ from toolkit.storage import overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from toolkit.engine.container import Container
     from toolkit.engine.engine import Engine
@@ -63,6 +63,16 @@ def opened(
     else:
         with _held(engine, container), _laid_together(engine, container, writes=True, has_mounts=True) as view:
             yield view
+
+
+@contextmanager
+def image_opened(engine: "Engine", diff_ids: "Sequence[str]") -> "Generator[int]":
+    """Open the root of an image, to read from: the layers laid together, nothing of any container."""
+    layers = [engine.images.layer_path(diff_id) for diff_id in diff_ids]
+    root = overlay.root_filesystem(layers, "", volatile=False)
+    step = steps.MountOverlay(root.lower, "", "", root.options, engine.paths.rootfs)
+    with _in_namespace_of_its_own(lambda: _mount(step)) as root_fd:
+        yield root_fd
 
 
 @contextmanager
@@ -111,8 +121,14 @@ def _laid_together(engine: "Engine", container: "Container", *, writes: bool, ha
         stack = (root.upper, *root.lower) if os.path.isdir(root.upper) else root.lower
         step = steps.MountOverlay(stack, "", "", root.options, engine.paths.rootfs)
 
+    has_volumes = has_mounts and "mounts" in container.doc
+
     def lay() -> int:
         root_fd = _mount(step)
+        if has_volumes:
+            from toolkit.engine.files import mounts
+
+            mounts.lay(engine, container, root_fd, makes_targets=writes)
         if has_mounts:
             for name in _ENGINES_FILES:
                 _bind_over(root_fd, f"{directory}/{name}", f"/etc/{name}")

@@ -53,7 +53,7 @@ _PURPOSES = {
 
 def root(config: "spec.Config", overlay: "OverlayRoot | None") -> "Iterator[Step]":
     """Yield what makes the root directory, whose mounts nobody outside sees."""
-    yield from propagation(config, root_path(config) if overlay is None else "")
+    yield from propagation(config, root_path(config) if overlay is None else overlay.target)
     if overlay is not None:
         yield steps.MountOverlay(overlay.lower, overlay.upper, overlay.work, overlay.options, overlay.target)
     else:
@@ -164,8 +164,13 @@ def hand_over(config: "spec.Config", wanted: dict[str, str], *, root: str) -> "I
         return
     mounts, handed = config.get("mounts", []), _handed(config, wanted)
     sources = tuple(mounts[position].get("source", "") for position in handed)
+    below = tuple(mounts[position].get("subpath", "") for position in handed) if _has_subpath(mounts) else ()
     if root or sources:
-        yield steps.CloneMounts((root, *sources) if root else sources)
+        yield (
+            steps.CloneMounts((root, *sources), ("", *below) if below else ())
+            if root
+            else steps.CloneMounts(sources, below)
+        )
     for position, index in handed.items():
         if _is_mapped(mounts[position]):
             entry, linux = mounts[position], config.get("linux", {})
@@ -173,6 +178,10 @@ def hand_over(config: "spec.Config", wanted: dict[str, str], *, root: str) -> "I
             gids = entry.get("gidMappings") or linux.get("gidMappings", [])
             recursive = MAPPED_WITH_ALL_BELOW in entry.get("options", [])
             yield steps.MapMount(index, id_map(uids), id_map(gids), recursive)
+
+
+def _has_subpath(mounts: "list[spec.Mount]") -> bool:
+    return any("subpath" in entry for entry in mounts)
 
 
 def id_map(mappings: "list[spec.IDMapping]") -> str:
@@ -219,6 +228,8 @@ def _mount_step(entry: "spec.Mount", handed: int) -> "Step":
         handed,
         options.clear_attrs,
         options.copies_up,
+        entry.get("subpath", ""),
+        entry.get("purpose", ""),
     )
 
 

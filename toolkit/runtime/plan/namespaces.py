@@ -101,7 +101,7 @@ def begin_in_user_namespace(
         yield steps.JoinCgroup(cgroup.join_files)  # which is still the host's: after it, init could not open it
         yield from _delegation(config, cgroup, wanted, steps.OUTSIDE)
     if "mnt" in wanted:
-        yield from propagation(config, root_path(config) if overlay is None else "")
+        yield from propagation(config, root_path(config) if overlay is None else overlay.target)
         yield steps.AttachRoot(overlay.target if overlay is not None else root_path(config))
 
 

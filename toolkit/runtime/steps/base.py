@@ -77,7 +77,7 @@ def step(actor: str, phase: str, *, why: str, see: str) -> "Callable[[_S], _S]":
 def about(one: Step) -> About:
     """Return what is to be said of a step; one that was made for a purpose, or for an actor, says that itself."""
     known = _ABOUT[type(one)]
-    purpose, actor = getattr(one, "purpose", ""), getattr(one, "actor", "")
+    purpose, actor = getattr(one, "wish", "") or getattr(one, "purpose", ""), getattr(one, "actor", "")
     return known._replace(why=purpose or known.why, actor=actor or known.actor) if purpose or actor else known
 
 

@@ -4,12 +4,12 @@ import errno
 import os
 import stat
 
-from toolkit.core.errors import InvalidError
+from toolkit.core.errors import InvalidError, NotFoundError
 from toolkit.core.record import NamedTuple
 from toolkit.linux import file, mount, namespace, process, rooted, signals
+from toolkit.linux.copytree import copy_tree
 from toolkit.linux.flags import quoted
 from toolkit.linux.mountpoint import by_fd, flags_text, kept_flags
-from toolkit.runtime.copyup import copy_up
 from toolkit.runtime.steps.base import INIT, OUTSIDE, step
 from toolkit.runtime.steps.root import MOVE_FLAGS
 
@@ -39,14 +39,52 @@ class CloneMounts(NamedTuple):
     """Take hold of the sources of bind mounts, for init to attach."""
 
     sources: tuple[str, ...]
+    below: tuple[str, ...] = ()
+    """Only these paths below each of the sources, as MountFilesystem's; empty: all of them whole."""
 
     def calls(self) -> tuple[str, ...]:
         flags = "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE"
-        return tuple(f"open_tree(AT_FDCWD, {quoted(source)}, {flags})" for source in self.sources)
+        made: list[str] = []
+        for source, below in zip(self.sources, self.below or ("",) * len(self.sources), strict=True):
+            if below:
+                made += _calls_to_open_below(source, below)
+                made.append(f'open_tree(SOURCE, "", {flags}|AT_EMPTY_PATH)')
+            else:
+                made.append(f"open_tree(AT_FDCWD, {quoted(source)}, {flags})")
+        return tuple(made)
 
     def apply(self, context: "Context") -> None:
-        for source in self.sources:
-            context.handed.append(mount.open_tree(source, recursive=True))
+        for source, below in zip(self.sources, self.below or ("",) * len(self.sources), strict=True):
+            if not below:
+                context.handed.append(mount.open_tree(source, recursive=True))
+                continue
+            fd = _open_below(source, below)
+            try:
+                context.handed.append(mount.open_tree("", recursive=True, directory_fd=fd))
+            finally:
+                os.close(fd)
+
+
+def _open_below(source: str, below: str) -> int:
+    """Open a path below a directory that others may change meanwhile: no symlink in it leads out."""
+    root = file.open_file(source, os.O_PATH | os.O_DIRECTORY)
+    try:
+        return rooted.open_in_root(root, below)
+    except OSError as exc:
+        if exc.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise
+        message = f"cannot access path {below} of the volume: no such file or directory"
+        raise NotFoundError(message, hint="make it first: a subpath is not made by being mounted") from exc
+    finally:
+        os.close(root)
+
+
+def _calls_to_open_below(source: str, below: str) -> tuple[str, ...]:
+    resolve = "RESOLVE_NO_MAGICLINKS|RESOLVE_IN_ROOT"
+    return (
+        f"openat(AT_FDCWD, {quoted(source)}, O_RDONLY|O_PATH|O_DIRECTORY|O_CLOEXEC)",
+        f"openat2(ROOT, {quoted(below)}, {{flags=O_RDONLY|O_PATH|O_CLOEXEC, resolve={resolve}}}, 24)",
+    )
 
 
 @step(
@@ -126,14 +164,21 @@ class MountFilesystem(NamedTuple):
     """As `set_attrs`, to clear."""
     copies_up: bool = False
     """A tmpfs begins with what lies below it."""
+    below: str = ""
+    """Only this path below the source: it is opened without leaving that, and mounted by its descriptor."""
+    wish: str = ""
+    """What it is for, where the user asked for it."""
 
     def calls(self) -> tuple[str, ...]:
         target = quoted(self.destination)
         is_bind = bool(self.flags & mount.MS_BIND)
         flags = self.flags & (mount.MS_BIND | mount.MS_REC) if is_bind else self.flags
         fstype = "NULL" if is_bind else quoted(self.fstype)
-        first = f"mount({quoted(self.source)}, {target}, {fstype}, {flags_text(flags)}, {quoted(self.data or None)})"
-        made = [first if self.handed < 0 else f'move_mount(SOURCE, "", {target}, "", {MOVE_FLAGS})']
+        has_below = bool(self.below) and self.handed < 0
+        source = '"/proc/self/fd/SOURCE"' if has_below else quoted(self.source)
+        first = f"mount({source}, {target}, {fstype}, {flags_text(flags)}, {quoted(self.data or None)})"
+        made = [*_calls_to_open_below(self.source, self.below)] if has_below else []
+        made.append(first if self.handed < 0 else f'move_mount(SOURCE, "", {target}, "", {MOVE_FLAGS})')
         if is_bind and (wanted := self.flags & ~(mount.MS_BIND | mount.MS_REC)):
             made.append(f"mount(NULL, {target}, NULL, {flags_text(mount.MS_REMOUNT | mount.MS_BIND | wanted)}, NULL)")
         if self.set_attrs or self.clear_attrs:
@@ -143,15 +188,24 @@ class MountFilesystem(NamedTuple):
         return tuple(made)
 
     def apply(self, context: "Context") -> None:
+        below = _open_below(self.source, self.below) if self.below and self.handed < 0 else -1
+        try:
+            self._mount(context, by_fd(below) if below >= 0 else self.source)
+        finally:
+            if below >= 0:
+                os.close(below)
+
+    def _mount(self, context: "Context", source: str) -> None:
         is_bind = bool(self.flags & mount.MS_BIND)
-        source = by_fd(context.handed[self.handed]) if self.handed >= 0 else self.source
+        if self.handed >= 0:
+            source = by_fd(context.handed[self.handed])
         data = self._all_data(context.root_fd)
         target = self._open_target(context.root_fd, is_file=is_bind and not os.path.isdir(source))
         first = self.flags & (mount.MS_BIND | mount.MS_REC) if is_bind else self.flags
         if self.copies_up:
             first &= ~mount.MS_RDONLY
         try:
-            if not self.purpose or self.destination == "/proc":  # the others with a purpose are ours, and known
+            if self.wish or not self.purpose or self.destination == "/proc":  # the others are ours
                 self._refuse_inside_proc(context.root_fd, target, source)
             if self.handed >= 0:
                 mount.move_mount(context.handed[self.handed], target)
@@ -215,7 +269,7 @@ class MountFilesystem(NamedTuple):
     def _copy_up(self, root_fd: int, below: int) -> None:
         above = rooted.open_in_root(root_fd, self.destination, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            copy_up(below, above)
+            copy_tree(below, above)
         finally:
             os.close(above)
 
