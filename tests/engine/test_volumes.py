@@ -325,9 +325,7 @@ def test_cp_reaches_what_is_in_the_volume(engine: Engine, tmp_path: Path, *, is_
     import tarfile
 
     sh(engine, "echo x > /v/there", binds=("vol:/v",))
-    container = (
-        started(engine, binds=("vol:/data", "vol2:/ro:ro")) if is_running else made(engine, binds=("vol:/data",))
-    )
+    container = (started if is_running else made)(engine, binds=("vol:/data", "vol2:/ro:ro"))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("new"), None)
