@@ -6,6 +6,7 @@ See Also:
     https://docs.docker.com/engine/extend/plugin_api/, https://docs.docker.com/engine/extend/plugins_volume/
 """
 
+import contextlib
 import http.client
 import json
 import socket
@@ -45,8 +46,8 @@ def call(address: str, method: str, question: dict[str, Any], *, timeout_s: floa
         _connect(connection, method, deadline)
         content = json.dumps(question).encode()
         connection.request("POST", f"/{method}", content, _HEADERS)
-        answer = connection.getresponse()
-        body = answer.read(_MAX_ANSWER + 1)
+        with contextlib.closing(connection.getresponse()) as answer:
+            body, status = answer.read(_MAX_ANSWER + 1), answer.status
     except TimeoutError as exc:
         raise _late(method, address, timeout_s) from exc
     except (OSError, http.client.HTTPException) as exc:
@@ -55,7 +56,7 @@ def call(address: str, method: str, question: dict[str, Any], *, timeout_s: floa
         raise PluginError(message, hint="see whether it still runs") from exc
     finally:
         connection.close()
-    return _understood(method, answer.status, body)
+    return _understood(method, status, body)
 
 
 def _connect(connection: "_Connection", method: str, deadline: float) -> None:
