@@ -34,10 +34,9 @@ if TYPE_CHECKING:
 
 _code = keeper.load()
 _LIVES = 32
-"""How many containers a pair looks after, one after the other.
-
-The zygote, which ends when it is idle for long, hears of a pair when that is used up.
-"""
+"""How many containers a pair looks after, one after the other."""
+_LASTS_NS = 60 * 10**9
+"""For how long: the zygote, which ends when it is idle for long, hears of starts by pairs that are used up."""
 _LISTENER, _TOKEN, _ZYGOTE, _MONITOR, _UNTIL = range(keeper.KEPT_FROM, keeper.KEPT_FROM + 5)
 """The descriptors of a keeper."""
 _MAKER_FD = monitor.CHANNEL_FD - 1
@@ -124,12 +123,13 @@ def _watch_kept(ours: sock.Socket, channel: sock.Socket, pid: int) -> "NoReturn"
     if fd != _MAKER_FD:
         os.dup2(fd, _MAKER_FD, inheritable=False)
     asked = sock.adopt(_MAKER_FD, sock.SOCK_SEQPACKET)
+    last_ns = monotonic_ns() + _LASTS_NS
     for life in range(_LIVES):
         if channel_fd != monitor.CHANNEL_FD:
             os.dup2(channel_fd, monitor.CHANNEL_FD, inheritable=False)
         os.closerange(monitor.CHANNEL_FD + 1, _MOST_FDS)
         maker = Maker(pid, _MAKER_FD, is_warm=life > 0)
-        if not monitor.serve(0, maker=maker) or life == _LIVES - 1:
+        if not monitor.serve(0, maker=maker) or life == _LIVES - 1 or monotonic_ns() > last_ns:
             break
         try:
             sock.send(asked, [b"."])
