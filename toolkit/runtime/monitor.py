@@ -17,7 +17,6 @@ from _socket import MSG_CMSG_CLOEXEC
 
 from toolkit.core import clock, document
 from toolkit.core.errors import StartError
-from toolkit.core.record import NamedTuple
 from toolkit.linux import namespace, process, sock
 from toolkit.runtime import channel, frames, handover, journal, remains, restart, starter
 from toolkit.runtime.handover import Handover
@@ -30,22 +29,14 @@ from toolkit.runtime.tending import Tending
 
 CHANNEL_FD = 4
 """The socket to the worker."""
+MAKER_FD = 3
+"""The socket to the keeper that has borne it, if there is one."""
 POLLIN = select.POLLIN
 _MAX_PACKET = 128 * 1024
 _RIGHTS_SPACE = 64
 
 
-class Maker(NamedTuple):
-    """The keeper that has borne the worker, see `stem`."""
-
-    pid: int
-    control_fd: int
-    """It ends when this is closed."""
-    is_warm: bool
-    """This monitor has been one before."""
-
-
-def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: Maker | None = None) -> bool:  # noqa: C901, PLR0912, PLR0915 - each call more would cost pages: see above
+def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: int = 0, *, is_warm: bool = False) -> bool:  # noqa: C901, PLR0912, PLR0915 - each call more would cost pages: see above
     """Be the monitor of the process `pid`, until that has ended.
 
     The two waits in here are where a monitor spends its life; one whose
@@ -55,7 +46,8 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: Maker 
         pid: the worker in reserve; 0: who it is will be told.
         helper: a starter to be reaped when it has handed over.
         channel_fd: the socket to the worker.
-        maker: the keeper that has borne it.
+        maker: the keeper that has borne it, see `stem`, and ends when MAKER_FD is closed; 0: there is none.
+        is_warm: this process has been a monitor before.
 
     Returns:
         Whether this process, and the keeper, can be of use once more.
@@ -71,7 +63,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: Maker 
             handed, rights = data, ancillary[0][2]
         elif kind == b"S":
             started = data[1:]
-            if handed[handover.ATTACHED_AT] and not (maker and maker.is_warm):
+            if handed[handover.ATTACHED_AT] and not is_warm:
                 _get_warm(handed, rights)
             poll.poll()
         elif kind == b"N":
@@ -92,9 +84,9 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: Maker 
         os.waitpid(helper, 0)
     if kind or not executing:
         packets.close()
-        if maker is not None:
-            os.close(maker.control_fd)
-            os.waitpid(maker.pid, 0)
+        if maker:
+            os.close(MAKER_FD)
+            os.waitpid(maker, 0)
         _serve_unusual(data, ancillary[0][2] if ancillary else b"", (handed, rights), pid)
         return False
     (connection,) = struct.unpack_from("i", rights, handed[2])
@@ -108,10 +100,10 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: Maker 
         os.write(connection, started)
     except BrokenPipeError:
         pass  # whoever asked has left; the container stays
-    if maker is not None and not handed[handover.ATTACHED_AT]:
-        os.close(maker.control_fd)
-        os.waitpid(maker.pid, 0)
-        maker = None
+    if maker and not handed[handover.ATTACHED_AT]:
+        os.close(MAKER_FD)
+        os.waitpid(maker, 0)
+        maker = 0
     pidfd = os.pidfd_open(pid)
     poll.unregister(channel_fd)
     poll.register(pidfd, POLLIN)
@@ -203,11 +195,11 @@ def _undo(document: channel.Message, fds: list[int]) -> None:
     remains.undo(request, channel.error_of(document["failed"]), fds[1] if len(fds) > 1 else -1, connection)
 
 
-def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int, maker: Maker | None = None) -> bool:
+def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int, maker: int = 0) -> bool:
     """Something has happened: from here on carry bytes until the end; return what `serve` does."""
     relay = Relay(handed.log_fd, stdin_once=handed.stdin_once)
-    if maker is not None:
-        relay.await_end(maker.control_fd, maker.pid)
+    if maker:
+        relay.await_end(MAKER_FD, maker)
     if terminal:
         relay.set_terminal(struct.unpack("i", terminal)[0])
     elif not handed.is_terminal:
@@ -228,7 +220,7 @@ def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int, maker: Maker 
     else:
         relay.run(pidfd)
     is_free = _finish(relay, handed, request, pid, asker, wants_restart=wants_restart)
-    return is_free and maker is not None and relay.awaits(maker.control_fd)
+    return is_free and relay.awaits(MAKER_FD)
 
 
 def _get_warm(handed: bytes, rights: bytes) -> None:

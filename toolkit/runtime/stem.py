@@ -21,7 +21,6 @@ from time import monotonic_ns
 from toolkit.linux import keeper, sock
 from toolkit.linux.namespace import CLONE_NEWPID, bare_unshare
 from toolkit.runtime import monitor, worker
-from toolkit.runtime.monitor import Maker
 from toolkit.runtime.steps.namespaces import FORK_CALLS, KEPT_CALLS
 from toolkit.runtime.worker import Birth, Kept
 from toolkit.trace.recorder import set_current
@@ -39,53 +38,49 @@ _LASTS_NS = 60 * 10**9
 """For how long: the zygote, which ends when it is idle for long, hears of starts by pairs that are used up."""
 _LISTENER, _TOKEN, _ZYGOTE, _MONITOR, _UNTIL = range(keeper.KEPT_FROM, keeper.KEPT_FROM + 5)
 """The descriptors of a keeper."""
-_MAKER_FD = monitor.CHANNEL_FD - 1
-"""A monitor's way to its keeper."""
 _MOST_FDS = 64
 """More than a monitor has when it has done its work."""
 
 
 def keep_ready(listener: sock.Socket, token: int, zygote_lives: int) -> "NoReturn":
     """Be a monitor and its worker, one of them waiting for a connection; see `worker.work`."""
+    ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
     if _code is not None:
-        ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
+        asks, asked = sock.pair(sock.SOCK_SEQPACKET)
         maker = os.fork()
         if maker == 0:
             ours.close()
-            _bear_workers(_code, theirs, (listener.fileno(), token, zygote_lives))
+            asks.close()
+            _bear_workers(_code, theirs, (listener.fileno(), token, zygote_lives, asked.detach()))
         theirs.close()
-        channel = _next_channel(ours)
-        if channel is not None and not sock.has_ended(channel, waits=True):
+        asked.close()
+        if not sock.has_ended(ours, waits=True):
             listener.close()  # a monitor outlives its zygote: clients must be refused then, not left waiting
-            _watch_kept(ours, channel, maker)
-        ours.close()
+            _watch_kept(asks.detach(), ours.detach(), maker)
         os.waitpid(maker, 0)
-    ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
+        ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
     pid = _bear(ours, theirs, listener, token, zygote_lives)
     listener.close()
     _watch(ours, pid)
 
 
-def _bear_workers(code: keeper.Code, to_monitor: sock.Socket, fds: tuple[int, int, int]) -> "NoReturn":
+def _bear_workers(code: keeper.Code, theirs: sock.Socket, fds: tuple[int, int, int, int]) -> "NoReturn":
     """Be the keeper: bear a worker, and when that is a program and the monitor has seen to its end, the next one.
 
     What is closed here by a worker, it closes for itself.
 
     Args:
         code: how.
-        to_monitor: the way to it.
-        fds: listener, token and zygote_lives, see `worker.work`.
+        theirs: the first worker's way to the monitor.
+        fds: listener, token and zygote_lives, see `worker.work`; our own way to the monitor.
     """
-    for fd, kept in zip((*fds, to_monitor.detach()), (_LISTENER, _TOKEN, _ZYGOTE, _MONITOR), strict=True):
+    for fd, kept in zip(fds, (_LISTENER, _TOKEN, _ZYGOTE, _MONITOR), strict=True):
         os.dup2(fd, kept, inheritable=False)
         os.close(fd)
-    asker = sock.adopt(_MONITOR, sock.SOCK_SEQPACKET)
+    asked = sock.adopt(_MONITOR, sock.SOCK_SEQPACKET)
     finders = tuple(sys.meta_path)
     is_warm = False
     while True:
-        ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
-        sock.send(asker, [b"."], (ours.fileno(),))
-        ours.close()
         until, held = os.pipe()
         os.dup2(until, _UNTIL, inheritable=False)
         os.close(until)
@@ -105,41 +100,44 @@ def _bear_workers(code: keeper.Code, to_monitor: sock.Socket, fds: tuple[int, in
         is_warm = True
         set_current(None)
         sys.meta_path[:] = finders  # see `steps.base.shut_imports`: we are not in the container
-        if not asker.recv(1):
+        if not asked.recv(1):
             os._exit(0)  # the monitor has ended
+        ours, theirs = sock.pair(sock.SOCK_SEQPACKET)
+        sock.send(asked, [b"."], (ours.fileno(),))
+        ours.close()
 
 
-def _next_channel(maker: sock.Socket) -> sock.Socket | None:
-    """Return the way to the worker that a keeper is about to bear; None where it cannot."""
-    _data, fds = sock.receive(maker, 1, 1)
-    return sock.adopt(fds[0], sock.SOCK_SEQPACKET) if fds else None
+def _watch_kept(asks_fd: int, channel_fd: int, maker: int) -> "NoReturn":
+    """Be the monitor of one worker after the other, as long as each leaves its memory to the keeper `maker`.
 
-
-def _watch_kept(ours: sock.Socket, channel: sock.Socket, pid: int) -> "NoReturn":
-    """Be the monitor of one worker after the other, as long as each leaves its memory to the keeper `pid`."""
-    fd, channel_fd = ours.detach(), channel.detach()
-    if channel_fd == _MAKER_FD:
-        channel_fd = os.dup(channel_fd)
-    if fd != _MAKER_FD:
-        os.dup2(fd, _MAKER_FD, inheritable=False)
-    asked = sock.adopt(_MAKER_FD, sock.SOCK_SEQPACKET)
+    Of a container that nobody is attached to, this is the last; what runs before its end costs pages, see `monitor`.
+    """
     last_ns = monotonic_ns() + _LASTS_NS
-    for life in range(_LIVES):
+    os.dup2(asks_fd, monitor.MAKER_FD, inheritable=False)
+    lives = 0
+    while True:
         if channel_fd != monitor.CHANNEL_FD:
             os.dup2(channel_fd, monitor.CHANNEL_FD, inheritable=False)
         os.closerange(monitor.CHANNEL_FD + 1, _MOST_FDS)
-        maker = Maker(pid, _MAKER_FD, is_warm=life > 0)
-        if not monitor.serve(0, maker=maker) or life == _LIVES - 1 or monotonic_ns() > last_ns:
-            break
-        try:
-            sock.send(asked, [b"."])
-            following = _next_channel(asked)
-        except (BrokenPipeError, ConnectionResetError):
-            break  # nobody has the memory any more
-        if following is None:
-            break
-        channel_fd = following.detach()
-    os._exit(0)
+        is_free = monitor.serve(0, maker=maker, is_warm=lives > 0)
+        lives += 1
+        if not is_free or lives == _LIVES or monotonic_ns() > last_ns:
+            os._exit(0)
+        channel_fd = _ask_for_next()
+
+
+def _ask_for_next() -> int:
+    """Have the keeper bear one more worker; return the way to that one."""
+    asks = sock.adopt(monitor.MAKER_FD, sock.SOCK_SEQPACKET)
+    try:
+        sock.send(asks, [b"."])
+        _data, fds = sock.receive(asks, 1, 1)
+    except (BrokenPipeError, ConnectionResetError):
+        fds = []
+    if not fds:
+        os._exit(0)  # nobody has the memory any more
+    asks.detach()
+    return fds[0]
 
 
 def _bear(ours: sock.Socket, theirs: sock.Socket, listener: sock.Socket, token: int, zygote_lives: int) -> int:
