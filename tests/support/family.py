@@ -20,7 +20,7 @@ from toolkit.engine.engine import Engine
 from toolkit.linux.keeper import KEPT_FROM
 from toolkit.runtime.zygote import MOST_PAIRS
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 20.0
 
 
 class Process(NamedTuple):
