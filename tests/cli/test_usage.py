@@ -40,7 +40,10 @@ def complain(words: list[str]) -> Any:
         ),
         (
             ["inspect", "--type", "x", "y"],
-            'invalid argument "x" for "--type" flag: unknown type: "x": must be one of "container", "image", "volume"',
+            (
+                'invalid argument "x" for "--type" flag: unknown type: "x": must be one of "container", "image", '
+                '"network", "volume"'
+            ),
             125,
         ),
     ],

@@ -66,6 +66,8 @@ class Session:
         os.makedirs(made.root, mode=0o700)
         os.makedirs(made.run, mode=0o700)
         path = f"{made.root}/state.db"
+        with open(f"{made.root}/daemon.json", "w") as file:
+            file.write('{"bridge": "none"}')  # no test makes a bridge on this machine; see tests/support/networks.py
         State(path).close()
         with closing(sqlite3.connect(path)) as db:
             db.executescript(_TRIGGER)

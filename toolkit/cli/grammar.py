@@ -88,6 +88,13 @@ ENTRIES = (
     Entry(
         "lifecycle", ("wait", "container wait"), "Block until one or more containers stop, then print their exit codes"
     ),
+    Entry("network", ("network create",), "Create a network"),
+    Entry("networks", ("network ls", "network list"), "List networks"),
+    Entry("inspect", ("network inspect",), "Display detailed information on one or more networks"),
+    Entry("network", ("network rm", "network remove"), "Remove one or more networks"),
+    Entry("network", ("network connect",), "Connect a container to a network"),
+    Entry("network", ("network disconnect",), "Disconnect a container from a network"),
+    Entry("network", ("network prune",), "Remove all unused networks"),
     Entry("oci", ("oci",), "Be an OCI runtime, for podman, containerd and all who drive runc"),
     Entry("prune", ("container prune",), "Remove all stopped containers"),
     Entry("prune", ("image prune",), "Remove unused images"),
@@ -115,6 +122,7 @@ GROUPS = {
     "container": "Manage containers",
     "explain": "Show what the engine really did",
     "image": "Manage images",
+    "network": "Manage networks",
     "lab": "Learn by doing: labs with checks, hints and points",
     "registry": "Serve images to others",
     "step": "Walk through what the engine does",

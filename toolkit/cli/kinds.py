@@ -264,6 +264,36 @@ def parse_restart(text: str) -> tuple[str, int]:
     return name, int(count) if colon else 0
 
 
+def parse_add_host(text: str) -> str:
+    """Read --add-host NAME:ADDRESS."""
+    from toolkit.engine.networkfiles import split_host
+
+    split_host(text)
+    return text
+
+
+def parse_network(text: str) -> dict[str, object]:
+    """Read --network: a name, or name=NAME,alias=ALIAS,ip=ADDRESS,ip6=ADDRESS,mac-address=ADDRESS."""
+    if "=" not in text:
+        if not text or text == "container:":
+            raise ValueError(f"invalid network mode: {text}")
+        return {"network": text}
+    fields = {"name": "network", "ip": "ip", "ip6": "ip6", "mac-address": "mac_address"}
+    found: dict[str, object] = {}
+    aliases: list[str] = []
+    for part in text.split(","):
+        key, _, value = part.partition("=")
+        if key.strip().lower() == "alias":
+            aliases.append(value)
+        elif key.strip().lower() in fields:
+            found[fields[key.strip().lower()]] = value
+        else:
+            raise ValueError(f"invalid field {key}")
+    if not found.get("network"):
+        raise ValueError("network name/id is not specified")
+    return {**found, "network_aliases": tuple(aliases)} if aliases else found
+
+
 def one_of(name: str, choices: "tuple[str, ...]", complaint: str) -> Kind:
     """Make a kind that takes one of `choices`; one that ends in ":" takes anything after it."""
 
@@ -308,11 +338,8 @@ PULL = one_of(
     ("always", "missing", "never"),
     'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"',
 )
-NETWORK = one_of(
-    "network",
-    ("none", "host", "container:"),
-    "network '{text}' not found: networks of one's own are not built yet, use none, host or container:NAME",
-)
+ADD_HOST = Kind("list", parse_add_host, tuple)
+NETWORK = Kind("network", parse_network, absent={})
 PID_MODE = one_of("string", ("host", "private", "container:"), "--pid: invalid PID mode")
 IPC_MODE = one_of("string", ("host", "private", "shareable", "none", "container:"), "--ipc: invalid IPC mode")
 UTS_MODE = one_of("string", ("host", "private"), "--uts: invalid UTS mode")

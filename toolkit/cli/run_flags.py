@@ -7,6 +7,7 @@ must not be here: an unknown flag is honest, an ignored one is not.
 
 from toolkit.cli.flags import BOOL, INT, LIST, STRING, Flag, Parsed, UsageError
 from toolkit.cli.kinds import (
+    ADD_HOST,
     BYTES,
     CGROUPNS_MODE,
     CPUS,
@@ -41,10 +42,12 @@ from toolkit.cli.kinds import (
     read_label_files,
 )
 from toolkit.cli.mounts import MOUNT, VOLUME_KIND, VOLUMES_FROM
+from toolkit.cli.portspec import EXPOSE, PUBLISH
 from toolkit.engine.options import ContainerOptions
 
 # fmt: off
 CREATE_FLAGS = (
+    Flag("add-host", "", ADD_HOST, "Add a custom host-to-IP mapping (host:ip)", "extra_hosts"),
     Flag("annotation", "", PAIRS, "Add an annotation to the container (passed through to the OCI runtime)",
          "annotations"),
     Flag("attach", "a", STREAMS, "Attach to STDIN, STDOUT or STDERR", "attach"),
@@ -74,10 +77,14 @@ CREATE_FLAGS = (
     Flag("device-read-iops", "", DEVICE_IOPS, "Limit read rate (IO per second) from a device", "device_read_iops"),
     Flag("device-write-bps", "", DEVICE_BPS, "Limit write rate (bytes per second) to a device", "device_write_bps"),
     Flag("device-write-iops", "", DEVICE_IOPS, "Limit write rate (IO per second) to a device", "device_write_iops"),
+    Flag("dns", "", LIST, "Set custom DNS servers", "dns"),
+    Flag("dns-option", "", LIST, "Set DNS options", "dns_options", also="dns-opt"),
+    Flag("dns-search", "", LIST, "Set custom DNS search domains", "dns_search"),
     Flag("domainname", "", STRING, "Container NIS domain name", "domainname"),
     Flag("entrypoint", "", ENTRYPOINT, "Overwrite the default ENTRYPOINT of the image", "entrypoint"),
     Flag("env", "e", ENV, "Set environment variables"),
     Flag("env-file", "", LIST, "Read in a file of environment variables"),
+    Flag("expose", "", EXPOSE, "Expose a port or a range of ports", "expose"),
     Flag("gidmap", "", ID_RANGE, "Group ids of a user namespace of its own, CONTAINER:HOST:SIZE (as --uidmap)",
          "gid_map"),
     Flag("gpus", "", STRING, "GPU devices to add to the container (refused: there is no driver)", "gpus"),
@@ -97,6 +104,8 @@ CREATE_FLAGS = (
     Flag("hostname", "h", STRING, "Container host name", "hostname"),
     Flag("init", "", BOOL, "Run an init inside the container that forwards signals and reaps processes", "init"),
     Flag("interactive", "i", BOOL, "Keep STDIN open even if not attached", "open_stdin"),
+    Flag("ip", "", STRING, "IPv4 address (e.g., 172.30.100.104)"),
+    Flag("ip6", "", STRING, "IPv6 address (e.g., 2001:db8::33)"),
     Flag("ipc", "", IPC_MODE, "IPC mode to use", "ipc_mode"),
     Flag("isolation", "", STRING, "Container isolation technology (default)", "isolation"),
     Flag("kernel-memory", "", BYTES, "Kernel memory limit (refused: the kernel has none any more)",
@@ -105,6 +114,7 @@ CREATE_FLAGS = (
     Flag("label-file", "", LIST, "Read in a line delimited file of labels"),
     Flag("log-driver", "", STRING, "Logging driver for the container (json-file|local|none)", "log_driver"),
     Flag("log-opt", "", PAIRS, "Log driver options", "log_options"),
+    Flag("mac-address", "", STRING, "Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
     Flag("memory", "m", BYTES, "Memory limit", "memory_bytes"),
     Flag("memory-reservation", "", BYTES, "Memory soft limit", "memory_reservation_bytes"),
     Flag("memory-swap", "", SWAP, "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
@@ -116,8 +126,9 @@ CREATE_FLAGS = (
     Flag("mount", "", MOUNT, "Attach a filesystem mount to the container: type=bind|volume|tmpfs, source=..., "
          "target=..., readonly, idmap, ... with commas and no spaces between them", "mounts"),
     Flag("name", "", STRING, "Assign a name to the container", "name"),
-    Flag("network", "", NETWORK, "Network of the container (none|host|container:NAME); without it the container has a "
-         "network of its own with nothing but loopback in it", "network", also="net"),
+    Flag("network", "", NETWORK, "Connect a container to a network (NAME|none|host|container:NAME); without it: the "
+         "network bridge, where this machine can have one", also="net"),
+    Flag("network-alias", "", LIST, "Add network-scoped alias for the container", also="net-alias"),
     Flag("oom-kill-disable", "", BOOL, "Disable OOM Killer", "oom_kill_disable"),
     Flag("no-healthcheck", "", BOOL, "Disable any container-specified HEALTHCHECK"),
     Flag("oom-score-adj", "", INT, "Tune host's OOM preferences (-1000 to 1000)", "oom_score_adj"),
@@ -125,6 +136,8 @@ CREATE_FLAGS = (
     Flag("pids-limit", "", INT, "Tune container pids limit (set -1 for unlimited)", "pids_limit"),
     Flag("platform", "", STRING, "Set platform, for an image of several", "platform"),
     Flag("privileged", "", BOOL, "Give extended privileges to this container", "privileged"),
+    Flag("publish", "p", PUBLISH, "Publish a container's port(s) to the host", "publish"),
+    Flag("publish-all", "P", BOOL, "Publish all exposed ports to random ports", "publish_all"),
     Flag("pull", "", PULL, 'Pull image before running ("always", "missing", "never")', default="missing"),
     Flag("quiet", "q", BOOL, "Suppress the pull output"),
     Flag("read-only", "", BOOL, "Mount the container's root filesystem as read only", "read_only"),
@@ -171,9 +184,7 @@ RECORD = Flag("record", "", STRING, "Keep what was done in a file, for `containe
 
 LATER = frozenset(
     (
-        "add-host", "dns", "dns-option", "dns-search", "expose",
-        "ip", "ip6", "link", "link-local-ip", "mac-address",
-        "network-alias", "publish", "p", "publish-all", "P",
+        "link", "link-local-ip",
     )
 )
 """Docker's options that the engine does not obey yet."""
@@ -188,6 +199,7 @@ def container_options(parsed: Parsed) -> ContainerOptions:
     """
     image, *command = parsed.args
     fields = {flag.field: parsed[flag.name] for flag in CREATE_FLAGS if flag.field and flag.name in parsed.given}
+    fields |= _network(parsed)
     if fields.get("uid_map") or fields.get("gid_map"):
         fields.setdefault("userns_mode", "private")
     return ContainerOptions(
@@ -207,6 +219,22 @@ def container_options(parsed: Parsed) -> ContainerOptions:
         stdin_once=parsed["interactive"] and not (parsed.get("detach")),
         **fields,
     )
+
+
+def _network(parsed: Parsed) -> dict[str, object]:
+    """Return the fields that say which network a container is in, and as what."""
+    found: dict[str, object] = dict(parsed["network"])
+    for name, field in (("ip", "ip"), ("ip6", "ip6"), ("mac-address", "mac_address")):
+        if parsed[name]:
+            if field in found:
+                raise UsageError(f"conflicting options: cannot specify both --{name} and per-network {name}")
+            found[field] = parsed[name]
+    if parsed["network-alias"]:
+        if "network_aliases" in found:
+            message = "conflicting options: cannot specify both --network-alias and per-network alias"
+            raise UsageError(message)
+        found["network_aliases"] = parsed["network-alias"]
+    return found
 
 
 def _health_test(parsed: Parsed) -> tuple[str, ...]:

@@ -13,14 +13,14 @@ import errno
 import json
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from toolkit.core.errors import ConflictError, IntegrityError, NotFoundError, PrivilegeError, StorageFullError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 Document = dict[str, Any]
 
@@ -127,6 +127,17 @@ class State:
         self._execute("commit")
         return doc
 
+    @contextmanager
+    def transaction(self) -> "Generator[None, None, None]":
+        """Have nobody else write until the end of the block; what is written in it is seen at once, or not at all."""
+        self._execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self._execute("rollback")
+            raise
+        self._execute("commit")
+
     def delete(self, kind: str, ident: str) -> bool:
         """Forget an object; tell whether it existed."""
         return self._execute("delete from object where kind=? and id=?", kind, ident).rowcount > 0
@@ -153,6 +164,12 @@ class State:
             "select id, name, doc from object where kind=? and id>=? and id<? limit 2", kind, prefix, prefix + "\x7f"
         )
         return [Row(ident, name, json.loads(doc)) for ident, name, doc in rows]
+
+    def list_prefix(self, kind: str, prefix: str) -> "Iterator[Row]":
+        """Yield the objects of a kind whose id starts with `prefix`, ordered by id."""
+        sql = "select id, name, doc from object where kind=? and id>=? and id<? order by id"
+        for ident, name, doc in self._execute(sql, kind, prefix, prefix + "\x7f").fetchall():
+            yield Row(ident, name, json.loads(doc))
 
     def list(self, kind: str) -> "Iterator[Row]":
         """Yield all objects of a kind, ordered by id."""

@@ -14,6 +14,7 @@ from toolkit.engine.options import TUPLES, ContainerOptions, ExecOptions
 from toolkit.engine.signals import signal_number
 from toolkit.engine.starting import Start
 from toolkit.engine.status import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, Status, read
+from toolkit.network.binding import PortBinding
 from toolkit.runtime import policy
 
 TYPE_CHECKING = False
@@ -102,6 +103,29 @@ class Container:
     def directory(self) -> str:
         """Where its own files lie: they survive a reboot."""
         return self._engine.paths.container(self.id)
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """The ports that it or its image says it listens on, such as 80/tcp."""
+        of_image = self._doc["image_config"].get("ExposedPorts") or {}
+        own = self._doc["options"].get("expose") or ()
+        published = [f"{row[0]}/{row[1]}" for row in self._doc["options"].get("publish") or ()]
+        ports = (port if "/" in port else f"{port}/tcp" for port in (*of_image, *own, *published))
+        return tuple(dict.fromkeys(ports))
+
+    @property
+    def bindings(self) -> tuple[PortBinding, ...]:
+        """The ports that are to be published when it starts."""
+        options = self.options
+        if not options.publish_all:
+            return options.publish
+        known = {f"{binding.container_port}/{binding.protocol}" for binding in options.publish}
+        split = [port.partition("/") for port in self.exposed if port not in known]
+        return (*options.publish, *(PortBinding(int(number), protocol) for number, _, protocol in split))
+
+    def reload(self) -> None:
+        """Read again what is stored about it, after somebody has changed that."""
+        self._doc = self._engine.state.get("container", self.id).doc
 
     @property
     def configured_stop_signal(self) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from toolkit.engine.engine import Engine
     from toolkit.engine.options import ContainerOptions
+    from toolkit.engine.settings import Settings
     from toolkit.image.images import ImageRecord
 
 KIND = "container"
@@ -45,11 +46,14 @@ class Containers:
         """
         from toolkit.engine import runtimes, settings, validate
 
-        options = settings.applied(self._engine.settings, options)
+        file = self._engine.settings
+        options = settings.applied(file, options)
         validate.check(options)
         if options.runtime:
             runtimes.command(options.runtime, self._engine.settings.runtimes)  # refuses one that there is not
         options, warnings = self._possible(options)
+        options, networks, more = self._connected(options, file)
+        warnings += more
         name = check_name(options.name) if options.name else ""
         is_held = will_start and options.auto_remove
         images = self._engine.images
@@ -61,7 +65,7 @@ class Containers:
                     if options.platform:
                         _refuse_other_platform(options, image)
                     command(options, image.config)  # refuses a container that has nothing to run
-                    document = self._with_mounts(_document(options, image), options, image)
+                    document = self._with_mounts(_document(options, image, networks), options, image)
                     made = self._insert(ids.new_id(), name, document, is_held=is_held)
             if image is None:
                 images.get(options.image)  # makes the image `lab`, or tells what is wrong
@@ -102,6 +106,34 @@ class Containers:
         if not discard.may_be_needed(options):
             return options, ()
         return discard.discard(options, self._engine.cgroups.under(options.cgroup_parent))
+
+    def _connected(
+        self, options: "ContainerOptions", file: "Settings"
+    ) -> "tuple[ContainerOptions, dict[str, Any], tuple[str, ...]]":
+        """Return the options with its network by name, what it asks of its networks, and what is to be said of it.
+
+        Raises:
+            NotFoundError: there is no such network.
+            InvalidError: it cannot have there what it asks for.
+        """
+        mode = options.network
+        if mode in ("none", "host") or mode.startswith("container:") or (mode == "default" and file.bridge == "none"):
+            return options, {}, _discarded(options)
+        from toolkit.engine import networks
+
+        warning = ""
+        if mode == "default":
+            mode, warning = self._engine.networks.default_mode()
+        warnings = (warning,) if warning else ()
+        if mode == "default":
+            return options, {}, warnings + _discarded(options)
+        network = self._engine.networks.get(mode)
+        options = options._replace(network=network.name)
+        if network.driver != "bridge":
+            return options, {}, _discarded(options)
+        wish = networks.Wish(options.ip, options.ip6, options.mac_address, options.network_aliases)
+        networks.check_wish(network, wish)
+        return options, {network.name: wish._asdict()}, warnings
 
     def _insert(self, ident: str, name: str, doc: dict[str, Any], *, is_held: bool) -> Container:
         if is_held:
@@ -232,7 +264,22 @@ def _size(directory: str) -> int:
     return total
 
 
-def _document(options: "ContainerOptions", image: "ImageRecord") -> dict[str, Any]:
+def _discarded(options: "ContainerOptions") -> tuple[str, ...]:
+    """Return docker's word on ports that cannot be published in a network that is none of ours.
+
+    Raises:
+        InvalidError: an address or a name was asked for, which nobody has there.
+    """
+    if options.ip or options.ip6:
+        raise InvalidError("user specified IP address is supported on user defined networks only")
+    if options.network_aliases:
+        raise InvalidError("network-scoped aliases are only supported for user-defined networks")
+    if options.publish and options.network == "host":
+        return ("Published ports are discarded when using host network mode",)
+    return ()
+
+
+def _document(options: "ContainerOptions", image: "ImageRecord", networks: dict[str, Any]) -> dict[str, Any]:
     stored = options._asdict()
     for field in MAPPINGS:
         stored[field] = dict(stored[field])
@@ -242,6 +289,7 @@ def _document(options: "ContainerOptions", image: "ImageRecord") -> dict[str, An
         "image_id": image.id,
         "image_config": image.config,
         "diff_ids": list(image.diff_ids),
+        "networks": networks,
     }
 
 

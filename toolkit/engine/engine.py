@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from toolkit.engine.cgroups import Cgroups
     from toolkit.engine.launcher import Launcher
+    from toolkit.engine.networks import Networks
     from toolkit.engine.options import ContainerOptions
     from toolkit.engine.settings import Settings
     from toolkit.engine.volumes import Volumes
@@ -87,7 +88,7 @@ class Engine:
         """
         from toolkit.engine import settings
 
-        return settings.read(self.config_file or settings.DEFAULT_FILE)
+        return settings.of_engine(self.paths.root, self.config_file)
 
     @cached_property
     def capabilities(self) -> int:
@@ -110,14 +111,23 @@ class Engine:
 
         return Launcher(self)
 
+    @cached_property
+    def networks(self) -> "Networks":
+        """What connects containers; loaded for those who have to do with it."""
+        from toolkit.engine.networks import Networks
+
+        return Networks(self)
+
     def close(self) -> None:
         """Close the state; containers go on."""
         self.recovery.close()
         self.state.close()
 
     def shutdown(self) -> None:
-        """Have the zygote leave too; containers go on."""
+        """Have the zygote and the network process leave too; containers, and what connects them, go on."""
         self.launcher.zygote.stop()
+        if os.path.exists(f"{self.paths.run}/network.lock"):
+            self.networks.process.stop()
         self.close()
 
     def __enter__(self) -> "Self":

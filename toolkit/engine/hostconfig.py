@@ -6,6 +6,7 @@ See Also:
 
 from typing import Any
 
+from toolkit.engine.networkinspect import asked
 from toolkit.engine.oci import kernel_paths
 from toolkit.engine.options import OWN_RUNTIME
 
@@ -25,7 +26,7 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
         "ContainerIDFile": "",
         "LogConfig": {"Type": options.log_driver or "json-file", "Config": dict(options.log_options)},
         "NetworkMode": options.network,
-        "PortBindings": {},
+        "PortBindings": _port_bindings(options),
         "RestartPolicy": {"Name": options.restart_policy or "no", "MaximumRetryCount": options.restart_retries},
         "AutoRemove": options.auto_remove,
         "VolumeDriver": options.volume_driver,
@@ -35,10 +36,10 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
         "CapAdd": list(options.cap_add) or None,
         "CapDrop": list(options.cap_drop) or None,
         "CgroupnsMode": options.cgroupns_mode or "private",
-        "Dns": [],
-        "DnsOptions": [],
-        "DnsSearch": [],
-        "ExtraHosts": None,
+        "Dns": list(options.dns),
+        "DnsOptions": list(options.dns_options),
+        "DnsSearch": list(options.dns_search),
+        "ExtraHosts": list(options.extra_hosts) or None,
         "GroupAdd": list(options.group_add) or None,
         "IpcMode": options.ipc_mode or "private",
         "Cgroup": "",
@@ -46,7 +47,7 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
         "OomScoreAdj": options.oom_score_adj,
         "PidMode": options.pid_mode,
         "Privileged": options.privileged,
-        "PublishAllPorts": False,
+        "PublishAllPorts": options.publish_all,
         "ReadonlyRootfs": options.read_only,
         "SecurityOpt": list(options.security_opt) or None,
         **({"Sysctls": dict(options.sysctls)} if options.sysctls else {}),
@@ -96,6 +97,13 @@ def _mount(spec: "MountSpec") -> dict[str, Any]:
         **({"TmpfsOptions": tmpfs} if tmpfs else {}),
         **({"Idmap": spec.idmap} if spec.idmap else {}),
     }
+
+
+def _port_bindings(options: "ContainerOptions") -> dict[str, Any]:
+    shown: dict[str, list[dict[str, str]]] = {}
+    for binding in options.publish:
+        shown.setdefault(f"{binding.container_port}/{binding.protocol}", []).append(asked(binding))
+    return shown
 
 
 def _resources(options: "ContainerOptions") -> dict[str, Any]:

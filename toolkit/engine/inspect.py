@@ -9,7 +9,7 @@ from typing import Any
 
 import toolkit
 from toolkit.core import clock
-from toolkit.engine import health, oci, restart
+from toolkit.engine import health, networkinspect, oci, restart
 from toolkit.engine.argv import command
 from toolkit.engine.container import PAUSED, Container, Status
 from toolkit.engine.hostconfig import host_config
@@ -60,7 +60,7 @@ def container(engine: "Engine", one: Container) -> dict[str, Any]:
         },
         "Mounts": _mounts(engine, one),
         "Config": _config(one),
-        "NetworkSettings": _network_settings(one, status),
+        "NetworkSettings": networkinspect.settings(engine.networks, one, status),
     }
 
 
@@ -96,6 +96,7 @@ def _config(one: Container) -> dict[str, Any]:
         "AttachStdin": options.open_stdin and options.stdin_once and "stdin" in (options.attach or ("stdin",)),
         "AttachStdout": "stdout" in (options.attach or ("stdout",)),
         "AttachStderr": "stderr" in (options.attach or ("stderr",)),
+        **({"ExposedPorts": {port: {} for port in one.exposed}} if one.exposed else {}),
         "Tty": options.tty,
         "OpenStdin": options.open_stdin,
         "StdinOnce": options.stdin_once,
@@ -111,16 +112,6 @@ def _config(one: Container) -> dict[str, Any]:
         **({"Healthcheck": checked} if (checked := health.configuration(options, image)) else {}),
         "StopSignal": options.stop_signal or image.get("StopSignal") or "SIGTERM",
         **({} if options.stop_timeout_s is None else {"StopTimeout": options.stop_timeout_s}),
-    }
-
-
-def _network_settings(one: Container, status: Status) -> dict[str, Any]:
-    mode = "none" if one.options.network == "default" else one.options.network
-    return {
-        "SandboxKey": f"/proc/{status.pid}/ns/net" if status.pid else "",
-        "Ports": {},
-        "IPAddress": "",
-        "Networks": {mode: {"IPAddress": "", "Gateway": "", "MacAddress": ""}},
     }
 
 
@@ -187,12 +178,22 @@ def info(engine: "Engine") -> dict[str, Any]:
         "Name": kernel.nodename,
         "DockerRootDir": engine.paths.root,
         "ServerVersion": toolkit.__version__,
-        "Warnings": [
+        "Warnings": _network_warnings(engine)
+        + [
             f"WARNING: No {controller} limit support"
             for controller in ("memory", "cpu", "pids", "cpuset")
             if controller not in has
         ],
     }
+
+
+def _network_warnings(engine: "Engine") -> list[str]:
+    """Return what was said of networks since the machine was booted."""
+    try:
+        with open(f"{engine.paths.run}/network.warned") as file:
+            return [f"WARNING: {line}" for line in file.read().splitlines()]
+    except FileNotFoundError:
+        return []
 
 
 def _os_name() -> str:

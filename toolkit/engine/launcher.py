@@ -8,7 +8,8 @@ import socket
 from typing import Any
 
 from toolkit.core.errors import CommandNotExecutableError, ConflictError, InvalidError, NotFoundError, StorageFullError
-from toolkit.engine import devices, events, filters, health, oci, restart, runtimes, users
+from toolkit.engine import devices, events, filters, health, networkfiles, oci, restart, runtimes, users
+from toolkit.engine.networkfiles import LOCAL_HOSTS
 from toolkit.engine.options import ExecOptions
 from toolkit.linux import namespace, procfs
 from toolkit.runtime import plan as planner
@@ -26,16 +27,10 @@ if TYPE_CHECKING:
     from toolkit.engine.engine import Engine
     from toolkit.engine.options import ContainerOptions
     from toolkit.linux.cgroup.resources import Resources
-    from toolkit.runtime.steps import Step
+    from toolkit.network.model import Endpoint
+    from toolkit.runtime.steps import ConnectNetwork, Step
     from toolkit.storage.driver import RootFilesystem
 
-_HOSTS = """127.0.0.1\tlocalhost
-::1\tlocalhost ip6-localhost ip6-loopback
-fe00::\tip6-localnet
-ff00::\tip6-mcastprefix
-ff02::1\tip6-allnodes
-ff02::2\tip6-allrouters
-"""
 _FILES = ("resolv.conf", "hostname", "hosts")
 
 
@@ -58,7 +53,9 @@ class Launcher:
             from toolkit.engine import mounting
 
             sources = mounting.sources(self._engine, container)
-        return self._plan(container, self._config(container, root, None, sources), root, gated=gated)
+        network = self._engine.networks.steps(container, None) if container.doc.get("networks") else ()
+        config = self._config(container, root, None, sources)
+        return self._plan(container, config, root, network, gated=gated)
 
     def start(
         self,
@@ -90,6 +87,8 @@ class Launcher:
             lock_fd = -1
             # Nothing has been carried out: the container is as it was, or gone with --rm.
             self._engine.recovery.undo(container.id, forget=container.options.auto_remove)
+            if container.doc.get("networks"):
+                self._engine.networks.release(container.id)
             if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
                 hint = "free some space and try again"
                 raise StorageFullError("no space left for the container's files", hint=hint) from exc
@@ -129,10 +128,12 @@ class Launcher:
             request = request._replace(uses_reserve=not gated and planner.begins_in_reserve(config))
         session = self.zygote.begin(request, lock_fd)
         try:
-            plan = self._plan(container, config, root, gated=gated)
+            places = self._engine.networks.allocate(container) if container.doc.get("networks") else ()
+            network = self._engine.networks.steps(container, places) if places else ()
+            plan = self._plan(container, config, root, network, gated=gated)
             overlay.prepare(root)
             container.cgroups.prepare(container.id, oci.resources(container.options))
-            self._write_files(container, config)
+            self._write_files(container, config, places)
             _unlink(self._engine.paths.exit_file(container.id))
         except BaseException:
             session.close()
@@ -318,19 +319,27 @@ class Launcher:
         return container.short_id
 
     def _plan(
-        self, container: "Container", config: Config, root: "RootFilesystem", *, gated: bool
+        self,
+        container: "Container",
+        config: Config,
+        root: "RootFilesystem",
+        network: "tuple[ConnectNetwork, ...]",
+        *,
+        gated: bool,
     ) -> "tuple[Step, ...]":
         engine, options = self._engine, container.options
         place = planner.OverlayRoot(
             root.lower, root.upper, root.work, root.options, engine.paths.rootfs, engine.paths.root
         )
         if other := self._other_runtime(container):
-            return planner.foreign_plan(config, container.id, engine.paths.container(container.id), other, place)
+            directory = engine.paths.container(container.id)
+            return planner.foreign_plan(config, container.id, directory, other, place, network)
         plan = planner.plan(
             config,
             overlay=place,
             cgroup=container.cgroups.place(container.id, _limits(config)),
             seccomp=engine.seccomp_filter(options, config["process"]),
+            network=network,
         )
         if options.init:
             plan = planner.with_init(plan)
@@ -338,14 +347,20 @@ class Launcher:
             plan = self.alter(plan)
         return planner.without_reserve(plan) if gated else plan
 
-    def _write_files(self, container: "Container", config: Config) -> None:
+    def _write_files(self, container: "Container", config: Config, places: "tuple[Endpoint, ...]") -> None:
         """Write the files that are bound over the image's, and the bundle's config."""
-        directory = self._engine.paths.container(container.id)
-        is_host = container.options.network == "host"
+        options, directory = container.options, self._engine.paths.container(container.id)
+        hosts = _read("/etc/hosts") if options.network == "host" else LOCAL_HOSTS
+        resolv = _read("/etc/resolv.conf")
+        if places or options.extra_hosts:
+            host_gateway = self._engine.networks.host_gateway
+            hosts = networkfiles.hosts(hosts, options, self._hostname(container), places, host_gateway)
+        if places or options.dns or options.dns_search or options.dns_options:
+            resolv = networkfiles.resolv_conf(resolv, options, is_apart=bool(places))
         contents = {
             "hostname": self._hostname(container) + "\n",
-            "hosts": _read("/etc/hosts") if is_host else _HOSTS,
-            "resolv.conf": _read("/etc/resolv.conf"),
+            "hosts": hosts,
+            "resolv.conf": resolv,
             "config.json": json.dumps(config),
         }
         for name, text in contents.items():

@@ -8,6 +8,7 @@ tuples.  A default means "as the image or the engine has it".
 
 from typing import Any, NamedTuple
 
+from toolkit.network.binding import PortBinding
 from toolkit.volume.mount import MountSpec
 
 TYPE_CHECKING = False
@@ -190,7 +191,26 @@ class ContainerOptions(NamedTuple):
     """Refused: overlayfs has no quotas of its own."""
 
     network: str = "default"
-    """"none", "host", or "default" (the engine's choice)."""
+    """A network's name or id; "none", "host", "container:<name|id>"; or "default": the network `bridge` where this
+    machine can have one, else loopback and nothing else."""
+    ip: str = ""
+    """Its address in that network; empty: the next one.  So for the next two."""
+    ip6: str = ""
+    mac_address: str = ""
+    network_aliases: tuple[str, ...] = ()
+    """What others in the network find it by, besides its name."""
+    publish: tuple[PortBinding, ...] = ()
+    """Ports of this machine that lead to its own."""
+    publish_all: bool = False
+    """Whatever it or its image exposes is published at ports that are chosen."""
+    expose: tuple[str, ...] = ()
+    """Ports that it listens on, such as 80/tcp."""
+    dns: tuple[str, ...] = ()
+    """Servers of names; empty: the host's."""
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    """NAME:ADDRESS for its /etc/hosts; the address "host-gateway" is this machine's in the network `bridge`."""
     pid_mode: str = ""
     """Empty: a namespace of its own; "host"; "container:<name|id>".  So for the next four."""
     ipc_mode: str = ""
@@ -231,6 +251,7 @@ TUPLES: "Mapping[str, Any]" = {
     "devices": DeviceMapping,
     "uid_map": IdRange,
     "gid_map": IdRange,
+    "publish": PortBinding,
     **dict.fromkeys(
         ("blkio_weight_devices", "device_read_bps", "device_write_bps", "device_read_iops", "device_write_iops"),
         BlockDevice,

@@ -21,7 +21,7 @@ from toolkit.runtime.meeting import CLAIM_FILE, STATUS_FILE, ExitRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.core.state import State
+    from toolkit.core.state import Row, State
     from toolkit.engine.cgroups import Cgroups
     from toolkit.engine.engine import Engine
     from toolkit.engine.paths import Paths
@@ -258,10 +258,16 @@ class Recovery:
             takes_them = takes_volumes or bool(row.doc["options"]["auto_remove"])
             self._release_volumes(ident, row.doc, takes_them=takes_them)
         self._state.delete("container", ident)
+        self._leave_networks(row)
         self._throw_away(ident)
         if row is not None:
             attributes = events.attributes_of(row.doc, row.name or "")
             self._engine.events.note("container", "destroy", ident, attributes)
+
+    def _leave_networks(self, row: "Row | None") -> None:
+        """Take back the addresses of a container that goes for good."""
+        if row is not None and row.doc.get("networks"):
+            self._engine.networks.release(row.id)
 
     def _throw_away(self, ident: str) -> None:
         trash = f"{self._paths.trash}/{ident}"

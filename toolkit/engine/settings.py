@@ -10,8 +10,11 @@
     plugin-directories, plugin-timeout
                            where plugins are looked for, and how many seconds each may take to answer; docker has no
                            such settings, but fixed places and 30 seconds
+    bridge                 "none": containers without --network have loopback and nothing else
 
-It is read when something needs it, and never written.  A file that does not
+It lies in /etc.  What an engine's own, in its root, says comes before that, and
+what a file says that is named on the command line before both.  They are read
+when something needs them, and never written.  A file that does not
 exist is an empty one; what it says and nobody obeys is an error.
 
 See Also:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from toolkit.engine.options import ContainerOptions
 
 DEFAULT_FILE = "/etc/container-toolkit/daemon.json"
+_NAME = "daemon.json"
 _NOTHING: "Mapping[str, Any]" = {}
 
 
@@ -56,9 +60,25 @@ class Settings(NamedTuple):
     """Empty: docker's."""
     plugin_timeout: float = 0.0
     """Seconds; 0: docker's."""
+    bridge: str = ""
+    """"none", or empty."""
 
 
 _EMPTY = Settings()
+
+
+def of_engine(root: str, named: str) -> Settings:
+    """Return what counts for an engine.
+
+    Args:
+        root: its root.
+        named: the file that somebody has named; empty: nobody has, so that in /etc is read.
+
+    Raises:
+        As `read`.
+    """
+    usual, own = _values(named or DEFAULT_FILE), _values(f"{root}/{_NAME}")
+    return Settings(**({**own, **usual} if named else {**usual, **own}))
 
 
 def read(path: str) -> Settings:
@@ -68,11 +88,16 @@ def read(path: str) -> Settings:
         InvalidError: it is not JSON, names something unknown, or a value is of the wrong kind.
         PrivilegeError: it cannot be read.
     """
+    return Settings(**_values(path))
+
+
+def _values(path: str) -> dict[str, Any]:
+    """Return the settings that a file makes, by field."""
     try:
         with open(path, encoding="utf-8") as file:
             document: object = json.load(file)
     except (FileNotFoundError, NotADirectoryError):
-        return Settings()
+        return {}
     except PermissionError as exc:
         raise PrivilegeError(f"cannot read {path}: permission denied", hint="run as root") from exc
     except (OSError, ValueError) as exc:
@@ -82,7 +107,7 @@ def read(path: str) -> Settings:
     return _parse(path, cast("dict[str, object]", document))
 
 
-def _parse(path: str, document: dict[str, object]) -> Settings:
+def _parse(path: str, document: dict[str, object]) -> dict[str, Any]:
     unknown = sorted(document.keys() - _READERS.keys())
     if unknown:
         message = f"{path}: the following directives don't match any configuration option: {', '.join(unknown)}"
@@ -93,7 +118,7 @@ def _parse(path: str, document: dict[str, object]) -> Settings:
             values[name.replace("-", "_")] = _READERS[name](value)
         except (TypeError, ValueError, KeyError, InvalidError) as exc:
             raise InvalidError(f"{path}: invalid value of {name}: {value!r}", hint=_SHAPES[name]) from exc
-    return Settings(**values)
+    return values
 
 
 def _text(value: object) -> str:
@@ -147,6 +172,12 @@ def _bool(value: object) -> bool:
     return value
 
 
+def _bridge(value: object) -> str:
+    if value not in ("", "none"):
+        raise ValueError
+    return _text(value)
+
+
 _READERS: "Mapping[str, Callable[[object], Any]]" = {
     "registry-mirrors": _texts,
     "insecure-registries": _texts,
@@ -162,6 +193,7 @@ _READERS: "Mapping[str, Callable[[object], Any]]" = {
     "log-opts": _text_mapping,
     "plugin-directories": _texts,
     "plugin-timeout": _seconds,
+    "bridge": _bridge,
 }
 _SHAPES = {
     "registry-mirrors": 'write it as ["https://mirror.example"]',
@@ -178,6 +210,7 @@ _SHAPES = {
     "log-opts": 'write it as {"max-size": "10m"}',
     "plugin-directories": 'write it as ["/run/docker/plugins"]',
     "plugin-timeout": "write a number of seconds",
+    "bridge": 'write it as "none", or leave it out',
 }
 
 

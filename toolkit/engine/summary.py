@@ -13,13 +13,16 @@ def summary(one: Container) -> dict[str, Any]:
     doc = one.doc
     options = doc["options"]  # as they are stored: to parse them takes as long as all the rest
     argv = words(options["entrypoint"], options["command"], doc["image_config"])
-    mode = "none" if options["network"] == "default" else options["network"]
+    names = list(doc.get("networks") or {})
+    if not names and not options["network"].startswith("container:"):
+        names = ["none" if options["network"] == "default" else options["network"]]
+    status = one.read_status()
     return {
         "Id": one.id,
         "Created": doc["created"],
         "Path": argv[0],
         "Args": list(argv[1:]),
-        "State": state(one, one.read_status()),
+        "State": state(one, status),
         "Image": doc["image_id"],
         "Name": f"/{one.name}",
         "Mounts": _mounts(one) if "mounts" in doc else [],
@@ -27,7 +30,7 @@ def summary(one: Container) -> dict[str, Any]:
             "Image": options["image"],
             "Labels": {**(doc["image_config"].get("Labels") or {}), **options["labels"]},
         },
-        "NetworkSettings": {"Networks": {mode: {}}},
+        "NetworkSettings": {"Networks": {name: {} for name in names}, "Ports": _ports(one, status)},
     }
 
 
@@ -35,6 +38,16 @@ def _mounts(one: Container) -> list[dict[str, Any]]:
     from toolkit.volume.point import decode
 
     return [point.inspect(point.source) for point in decode(one.doc["mounts"])]
+
+
+def _ports(one: Container, status: Status) -> dict[str, Any]:
+    """Return what is published or exposed, where anything may be."""
+    options = one.doc["options"]
+    if not status.is_alive or not (options.get("publish") or options.get("publish_all") or one.exposed):
+        return {}
+    from toolkit.engine.networkinspect import ports
+
+    return ports(one, one.engine.networks.endpoints(one.id).values())
 
 
 def state(one: Container, status: Status) -> dict[str, Any]:

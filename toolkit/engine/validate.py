@@ -21,7 +21,6 @@ _MODES = {
     "cgroupns_mode": ("CGROUP mode", ("", "private", "host"), True),
 }
 """Option: docker's word for it, its values, whether "container:NAME" is one too."""
-_NETWORKS = ("default", "none", "host")
 _TMPFS = frozenset(("gid", "huge", "mode", "mpol", "nr_blocks", "nr_inodes", "size", "uid"))
 _MAX_UMASK = 0o777
 _MODULES = {"apparmor": "/sys/module/apparmor/parameters/enabled", "selinux": "/sys/fs/selinux/enforce"}
@@ -52,6 +51,29 @@ def check(options: "ContainerOptions") -> None:
     logdriver.check(options)
     for path, text in options.tmpfs.items():
         _check_tmpfs(path, text)
+    _check_network(options)
+
+
+def _check_network(options: "ContainerOptions") -> None:
+    if not (options.extra_hosts or options.dns or options.publish or options.expose or options.mac_address):
+        return
+    from toolkit.engine.networkfiles import split_host
+    from toolkit.network.store import checked_mac
+    from toolkit.network.subnet import parse_address
+
+    for text in options.extra_hosts:
+        split_host(text)
+    for text in options.dns:
+        parse_address(text)
+    if options.mac_address:
+        checked_mac(options.mac_address)
+    if options.network.startswith("container:"):
+        for field, what in (
+            ("publish", "port publishing"), ("expose", "exposing ports"), ("mac_address", "mac-address"),
+            ("dns", "dns"), ("extra_hosts", "custom host-to-IP mapping"),
+        ):  # fmt: skip
+            if getattr(options, field):
+                raise InvalidError(f"conflicting options: {what} and the container type network mode")
 
 
 def _check_tmpfs(path: str, text: str) -> None:
@@ -81,8 +103,10 @@ def _check_modes(options: "ContainerOptions") -> None:
         if value not in values and not (takes_container and _names_container(value)):
             known = [each for each in values if each] + ["container:NAME"] * takes_container
             raise InvalidError(f"invalid {what}: {value}", hint=f"one of {', '.join(known)}")
-    if options.network not in _NETWORKS and not _names_container(options.network):
-        raise NotFoundError(f"network {options.network} not found", hint="use none, host or container:NAME")
+    if options.network in ("", "container:"):
+        raise InvalidError(
+            f"invalid network mode: {options.network}", hint="name a network, or none, host, container:NAME"
+        )
 
 
 def _names_container(mode: str) -> bool:

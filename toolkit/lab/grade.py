@@ -79,6 +79,9 @@ class Grader:
         self._before = {name: os.environ.get(name) for name in _VARIABLES}
         self._base = tempfile.mkdtemp(prefix="container-lab-")
         os.environ.update({name: f"{self._base}/{place}" for name, place in _VARIABLES.items()})
+        os.mkdir(f"{self._base}/root", 0o711)
+        with open(f"{self._base}/root/daemon.json", "w") as file:
+            file.write('{"bridge": "none"}')  # an engine that is thrown away must leave no bridge on the machine
         self._own = frozenset(_children())
         set_child_subreaper(1)  # what a student's kernel leaves behind becomes ours to end
         return self

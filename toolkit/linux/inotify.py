@@ -1,28 +1,37 @@
 """Waiting for a directory's files to change, without looking again and again."""
 
 import os
+import struct
 
-from toolkit.linux.flags import quoted
+from toolkit.linux.flags import flag_names, quoted
 from toolkit.linux.libc import c_char_p, c_int, function
 from toolkit.trace import span
 
 IN_MODIFY = 0x00000002
 IN_MOVED_TO = 0x00000080
 IN_CREATE = 0x00000100
+IN_DELETE = 0x00000200
+_CHANGES = IN_MODIFY | IN_MOVED_TO | IN_CREATE
+_EVENT = struct.Struct("iIII")
+_NAMES = {"IN_MODIFY": IN_MODIFY, "IN_MOVED_TO": IN_MOVED_TO, "IN_CREATE": IN_CREATE, "IN_DELETE": IN_DELETE}
 _MOST = 64 * 1024
 _init = function("inotify_init1", c_int)
 _add = function("inotify_add_watch", c_int, c_char_p, c_int)
 
 
 class Watch:
-    """Readable when a file of one directory was written to, created or moved there since the last `drain`.
+    """Readable when something happened in one directory since it was read last.
 
     See Also:
         inotify(7)
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, what: int = _CHANGES) -> None:
         """Begin to watch.
+
+        Args:
+            directory: where.
+            what: IN_*; a file was written to, created or moved there, where nobody says otherwise.
 
         Raises:
             SyscallError: ENOENT if there is no such directory; EMFILE or ENOSPC if the user watches too much already.
@@ -30,9 +39,9 @@ class Watch:
         with span("inotify.init", "inotify_init1(IN_CLOEXEC|IN_NONBLOCK)") as here:
             self._fd = here.returns(_init(os.O_CLOEXEC | os.O_NONBLOCK))
         try:
-            text = f"inotify_add_watch({self._fd}, {quoted(directory)}, IN_MODIFY|IN_MOVED_TO|IN_CREATE)"
+            text = f"inotify_add_watch({self._fd}, {quoted(directory)}, {flag_names(what, _NAMES)})"
             with span("inotify.add", text) as here:
-                here.returns(_add(self._fd, os.fsencode(directory), IN_MODIFY | IN_MOVED_TO | IN_CREATE))
+                here.returns(_add(self._fd, os.fsencode(directory), what))
         except OSError:
             self.close()
             raise
@@ -48,6 +57,21 @@ class Watch:
                 pass
         except BlockingIOError:
             pass  # all of it is read
+
+    def names(self) -> list[str]:
+        """Return the names of what has happened to since; some may be missing where very much has."""
+        found: list[str] = []
+        try:
+            while data := os.read(self._fd, _MOST):
+                position = 0
+                while position < len(data):
+                    length = _EVENT.unpack_from(data, position)[3]
+                    position += _EVENT.size
+                    found.append(os.fsdecode(data[position : position + length].rstrip(b"\0")))
+                    position += length
+        except BlockingIOError:
+            pass  # all of it is read
+        return found
 
     def close(self) -> None:
         """Stop watching."""

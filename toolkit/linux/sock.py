@@ -46,9 +46,9 @@ def pair(kind: int) -> tuple[Socket, Socket]:
     return socketpair(AF_UNIX, kind)
 
 
-def unix() -> Socket:
-    """Return a new unix socket for a stream."""
-    return Socket(AF_UNIX, SOCK_STREAM)
+def unix(kind: int = SOCK_STREAM) -> Socket:
+    """Return a new unix socket."""
+    return Socket(AF_UNIX, kind)
 
 
 def adopt(fd: int, kind: int = SOCK_STREAM) -> Socket:
@@ -56,14 +56,14 @@ def adopt(fd: int, kind: int = SOCK_STREAM) -> Socket:
     return Socket(AF_UNIX, kind, 0, fd)
 
 
-def accept(listener: Socket) -> Socket:
+def accept(listener: Socket, kind: int = SOCK_STREAM) -> Socket:
     """Return the next connection.
 
     Raises:
         BlockingIOError: the listener does not block, and nobody has connected.
         OSError: EMFILE, ENFILE, ENOBUFS, ENOMEM: no room for it; ECONNABORTED: whoever connected has left.
     """
-    return adopt(_accept(listener)[0])
+    return adopt(_accept(listener)[0], kind)
 
 
 def listen_at(path: str, backlog: int) -> Socket:

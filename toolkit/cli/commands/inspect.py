@@ -1,4 +1,4 @@
-"""`container inspect`, of containers, images and volumes."""
+"""`container inspect`, of containers, images, networks and volumes."""
 
 from typing import Any
 
@@ -17,20 +17,21 @@ Found = tuple[Any, Document]
 
 _FREE_MAPS = frozenset(
     ("Labels", "Tmpfs", "Sysctls", "Ports", "Networks", "Annotations", "Volumes", "ExposedPorts", "PortBindings",
-     "StorageOpt", "Options", "Data")
+     "StorageOpt", "Options", "Data", "Containers", "AuxiliaryAddresses", "DriverOpts")
 )  # fmt: skip
 """Fields whose keys are the user's own (Go maps); all other objects have fixed fields (Go structs)."""
 _LISTS = frozenset(
     ("Args", "Cmd", "Entrypoint", "Env", "OnBuild", "Binds", "CapAdd", "CapDrop", "Dns", "DnsOptions", "DnsSearch",
      "ExtraHosts", "GroupAdd", "Links", "SecurityOpt", "VolumesFrom", "Devices", "Ulimits", "ExecIDs", "Mounts",
-     "MaskedPaths", "ReadonlyPaths", "RepoTags", "RepoDigests", "Layers")
+     "MaskedPaths", "ReadonlyPaths", "RepoTags", "RepoDigests", "Layers", "Aliases", "DNSNames",
+     "SecondaryIPAddresses", "SecondaryIPv6Addresses")
 )  # fmt: skip
 """Fields that hold lists, so that a null in them prints as Go prints a nil slice."""
 
 
 def inspect(session: Session, parsed: Parsed) -> Outcome:
     """Print objects as docker's JSON, or what a template makes of them."""
-    finders = {"container": _container, "image": _image, "volume": _volume}
+    finders = {"container": _container, "image": _image, "network": _network, "volume": _volume}
     kind = parsed["type"]
     return _inspect(session, parsed, [finders[kind]] if kind else list(finders.values()), kind or "object")
 
@@ -100,6 +101,19 @@ def _volume(session: Session, name: str) -> Found:
     return found, found.inspect()
 
 
+def inspect_networks(session: Session, parsed: Parsed) -> Outcome:
+    """Print networks only."""
+    return _inspect(session, parsed, [_network], "network")
+
+
+def _network(session: Session, name: str) -> Found:
+    from toolkit.engine import networkinspect
+
+    networks = session.engine.networks
+    found = networks.get(name)
+    return found, networkinspect.network(found, networks.members(found))
+
+
 def _formatter(template: str) -> "Callable[[list[Document]], str]":
     """Return what makes text of the objects; a template is read before any object is looked up."""
     if not template:
@@ -154,8 +168,8 @@ FORMAT = Flag(
 _SIZE = Flag("size", "s", BOOL, "Display total file sizes if the type is container")
 _TYPE = one_of(
     "string",
-    ("container", "image", "volume"),
-    'unknown type: "{text}": must be one of "container", "image", "volume"',
+    ("container", "image", "network", "volume"),
+    'unknown type: "{text}": must be one of "container", "image", "network", "volume"',
 )
 _EXAMPLE = "container inspect --format '{{.State.Pid}}' web"
 _USAGE = "[OPTIONS] NAME|ID [NAME|ID...]"
@@ -166,7 +180,11 @@ INSPECT = Command(
     "Return low-level information on objects",
     inspect,
     _EXAMPLE,
-    flags=(FORMAT, _SIZE, Flag("type", "", _TYPE, "Only inspect objects of the given type (container|image|volume)")),
+    flags=(
+        FORMAT,
+        _SIZE,
+        Flag("type", "", _TYPE, "Only inspect objects of the given type (container|image|network|volume)"),
+    ),
     min_args=1,
 )
 CONTAINER_INSPECT = Command(
@@ -185,5 +203,14 @@ IMAGE_INSPECT = Command(
     inspect_images,
     "container image inspect --format '{{json .Config}}' lab",
     flags=(FORMAT,),
+    min_args=1,
+)
+NETWORK_INSPECT = Command(
+    "inspect",
+    "[OPTIONS] NETWORK [NETWORK...]",
+    "Display detailed information on one or more networks",
+    inspect_networks,
+    "container network inspect --format '{{json .IPAM.Config}}' bridge",
+    flags=(FORMAT, Flag("verbose", "v", BOOL, "Verbose output for diagnostics (the same: all is shown)")),
     min_args=1,
 )

@@ -20,50 +20,53 @@ if TYPE_CHECKING:
 
 _CONTAINERS = "all stopped containers"
 _DANGLING = "all images without a name"
+_NETWORKS = "all networks not used by at least one container"
 _UNUSED = "all images without at least one container associated to them"
 
 
 def prune_containers(session: Session, parsed: Parsed) -> Outcome:
     """Remove the containers that do not run."""
-    choice = _choice(parsed)
+    chosen = choice(parsed)
     if not is_sure(session, parsed, [_CONTAINERS]):
         return Outcome()
-    removed, size = _containers(session, choice)
+    removed, size = _containers(session, chosen)
     _total(session, size)
     return Outcome(value=removed)
 
 
 def prune_images(session: Session, parsed: Parsed) -> Outcome:
     """Remove the images that have no name, or all that nothing uses."""
-    choice = _choice(parsed, "dangling")
+    chosen = choice(parsed, "dangling")
     takes_all = parsed["all"] or "false" in parsed["filter"]["dangling"] or "0" in parsed["filter"]["dangling"]
     if not is_sure(session, parsed, [_UNUSED if takes_all else _DANGLING]):
         return Outcome()
-    lines, size = _images(session, choice, takes_all=takes_all)
+    lines, size = _images(session, chosen, takes_all=takes_all)
     _total(session, size)
     return Outcome(value=lines)
 
 
 def prune_all(session: Session, parsed: Parsed) -> Outcome:
-    """Remove the containers that do not run, then the images that nothing uses any more."""
-    choice = _choice(parsed)
+    """Remove the containers that do not run, then the networks, volumes and images that nothing uses any more."""
+    chosen = choice(parsed)
     if parsed["volumes"] and parsed["filter"]["until"]:
         raise InvalidError('The "until" filter is not supported with "--volumes"', hint="leave one of them out")
     volumes = ["all anonymous volumes not used by at least one container"] if parsed["volumes"] else []
-    if not is_sure(session, parsed, [_CONTAINERS, *volumes, _UNUSED if parsed["all"] else _DANGLING]):
+    if not is_sure(session, parsed, [_CONTAINERS, _NETWORKS, *volumes, _UNUSED if parsed["all"] else _DANGLING]):
         return Outcome()
-    removed, container_bytes = _containers(session, choice)
+    removed, container_bytes = _containers(session, chosen)
+    networks = session.engine.networks.prune(lambda one: chosen(one.labels, one.created))
+    show(session, "Deleted Networks:", networks)
     if volumes:
         from toolkit.cli.commands.volume import prune_volumes
 
         names, volume_bytes = prune_volumes(session, parsed["filter"], takes_named=False)
         removed, container_bytes = [*removed, *names], container_bytes + volume_bytes
-    lines, image_bytes = _images(session, choice, takes_all=parsed["all"])
+    lines, image_bytes = _images(session, chosen, takes_all=parsed["all"])
     _total(session, container_bytes + image_bytes)
-    return Outcome(value=[*removed, *lines])
+    return Outcome(value=[*removed, *networks, *lines])
 
 
-def _choice(parsed: Parsed, *more: str) -> "Choice":
+def choice(parsed: Parsed, *more: str) -> "Choice":
     """Return what the filters choose.
 
     Raises:
@@ -116,7 +119,7 @@ def _containers(session: Session, choice: "Choice") -> tuple[Any, int]:
     removed, size = session.engine.containers.prune(
         lambda one: choice(one.summary()["Config"]["Labels"], one.doc["created"])
     )
-    _show(session, "Deleted Containers:", removed)
+    show(session, "Deleted Containers:", removed)
     return removed, size
 
 
@@ -124,11 +127,12 @@ def _images(session: Session, choice: "Choice", *, takes_all: bool) -> tuple[Any
     pruned = session.engine.images.prune(
         all_unused=takes_all, chosen=lambda one: choice(one.config.get("Labels") or {}, one.created)
     )
-    _show(session, "Deleted Images:", [line[:1].lower() + line[1:] for line in pruned.lines])
+    show(session, "Deleted Images:", [line[:1].lower() + line[1:] for line in pruned.lines])
     return pruned.lines, pruned.reclaimed_bytes
 
 
-def _show(session: Session, heading: str, lines: Any) -> None:
+def show(session: Session, heading: str, lines: Any) -> None:
+    """Print what has gone, if anything has."""
     if lines:
         session.print("\n".join([heading, *lines, ""]))
 
@@ -138,7 +142,7 @@ def _total(session: Session, size: int) -> None:
 
 
 _FILTER = Flag("filter", "", FILTER, 'Provide filter values (e.g. "until=<timestamp>", "label=<key>=<value>")')
-_FORCE = Flag("force", "f", BOOL, "Do not prompt for confirmation")
+FORCE = Flag("force", "f", BOOL, "Do not prompt for confirmation")
 
 CONTAINER_PRUNE = Command(
     "prune",
@@ -146,7 +150,7 @@ CONTAINER_PRUNE = Command(
     "Remove all stopped containers",
     prune_containers,
     "container container prune --force",
-    flags=(_FILTER, _FORCE),
+    flags=(_FILTER, FORCE),
     max_args=0,
 )
 
@@ -156,7 +160,7 @@ IMAGE_PRUNE = Command(
     "Remove unused images",
     prune_images,
     "container image prune --all",
-    flags=(Flag("all", "a", BOOL, "Remove all unused images, not just those without a name"), _FILTER, _FORCE),
+    flags=(Flag("all", "a", BOOL, "Remove all unused images, not just those without a name"), _FILTER, FORCE),
     max_args=0,
 )
 
@@ -169,7 +173,7 @@ SYSTEM_PRUNE = Command(
     flags=(
         Flag("all", "a", BOOL, "Remove all unused images, not just those without a name"),
         _FILTER,
-        _FORCE,
+        FORCE,
         Flag("volumes", "", BOOL, "Prune anonymous volumes"),
     ),
     max_args=0,

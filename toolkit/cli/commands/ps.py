@@ -51,7 +51,7 @@ FORMAT_HELP = (
 def ps(session: Session, parsed: Parsed) -> Outcome:
     """Print the containers, newest first."""
     filters: Filters = parsed["filter"]
-    filters.check("ancestor", "exited", "health", "id", "label", "name", "status")
+    filters.check("ancestor", "exited", "health", "id", "label", "name", "network", "status")
     filters.check_patterns("id", "name")
     _check_statuses(filters)
     count = 1 if parsed["latest"] else parsed["last"]
@@ -97,7 +97,7 @@ def _row(document: Document, *, now_ns: int, truncates: bool) -> dict[str, Any]:
         "RunningFor": age(document["Created"], now_ns) + " ago",
         "State": state["Status"],
         "Status": status_text(state, now_ns),
-        "Ports": "",
+        "Ports": ports_text((document.get("NetworkSettings") or {}).get("Ports") or {}),
         "Names": document["Name"].lstrip("/"),
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
         "Label": label_reader(labels),
@@ -106,6 +106,18 @@ def _row(document: Document, *, now_ns: int, truncates: bool) -> dict[str, Any]:
         "LocalVolumes": str(sum(mount.get("Driver") == "local" for mount in document.get("Mounts") or ())),
         "Size": _size_text(document),
     }
+
+
+def ports_text(ports: "dict[str, list[dict[str, str]] | None]") -> str:
+    """Return what is published and exposed as docker's column PORTS has it."""
+    shown: list[str] = []
+    for private, bindings in ports.items():
+        if not bindings:
+            shown.append(private)
+        for each in bindings or ():
+            address = f"[{each['HostIp']}]" if ":" in each["HostIp"] else each["HostIp"]
+            shown.append(f"{address}:{each['HostPort']}->{private}")
+    return ", ".join(shown)
 
 
 def _size_text(document: Document) -> str:
@@ -179,6 +191,7 @@ def _matches(document: Document, filters: Filters) -> bool:
     exited = [str(state["ExitCode"])] if state["Status"] == "exited" else []
     return (
         all(label_matches(wanted, labels) for wanted in filters["label"])
+        and (not filters["network"] or bool(set(filters["network"]) & document["NetworkSettings"]["Networks"].keys()))
         and filters.any_found_in("name", document["Name"].lstrip("/"))
         and filters.any_found_in("id", document["Id"])
         and filters.any_among("status", [state["Status"]])

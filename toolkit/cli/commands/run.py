@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from toolkit.trace.recorded import Recording
 
 _NETWORK_NOTE = (
-    "Until networks of one's own are built, a container without --network has an isolated network in which there is "
-    "nothing but loopback."
+    "A container without --network is in the network bridge. Where this machine cannot have one (no root, no nftables) "
+    "it has an isolated network in which there is nothing but loopback, and a warning says why."
 )
 
 

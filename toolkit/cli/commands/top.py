@@ -70,5 +70,4 @@ PORT = Command(
     "container port web 80",
     min_args=1,
     max_args=2,
-    details="Until networks of one's own are built no port is published, so this prints nothing.",
 )

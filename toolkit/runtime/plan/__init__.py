@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from toolkit.runtime import spec
-    from toolkit.runtime.steps import Step
+    from toolkit.runtime.steps import ConnectNetwork, Step
 
 __all__ = [
     "Cgroup",
@@ -49,6 +49,7 @@ def plan(
     cgroup: Cgroup = NO_CGROUP,
     seccomp: Filter | None = None,
     creation: Creation | None = None,
+    network: "tuple[ConnectNetwork, ...]" = (),
 ) -> "tuple[Step, ...]":
     """Return the steps that make the container that `config` describes.
 
@@ -58,11 +59,12 @@ def plan(
         cgroup: the container's place in the cgroup trees.
         seccomp: the filter that `linux.seccomp` was compiled to.
         creation: how the OCI command line makes it; None: a monitor makes and starts it.
+        network: what connects its network namespace, if it gets one of its own.
 
     Raises:
         InvalidError: the config asks for something that cannot be planned.
     """
-    return _with_reserve(tuple(_steps(config, overlay, cgroup, seccomp, creation)))
+    return _with_reserve(tuple(_steps(config, overlay, cgroup, seccomp, creation, network)))
 
 
 def begins_in_reserve(config: "spec.Config") -> bool:
@@ -102,14 +104,15 @@ def _steps(
     cgroup: Cgroup,
     seccomp: Filter | None,
     creation: Creation | None,
+    network: "tuple[ConnectNetwork, ...]",
 ) -> "Iterator[Step]":
     wanted = namespaces(config)
     has_keyring = creation is None or creation.has_keyring
     is_born_inside = "user" in wanted
     if is_born_inside:
-        yield from begin_in_user_namespace(config, overlay, cgroup, wanted)
+        yield from begin_in_user_namespace(config, overlay, cgroup, wanted, network)
     else:
-        yield from begin(config, cgroup, wanted, has_keyring=has_keyring)
+        yield from begin(config, cgroup, wanted, network, has_keyring=has_keyring)
     yield from enter(config, wanted, is_born_inside=is_born_inside, has_keyring=has_keyring)
     yield from names(config, wanted)
     if "mnt" in wanted:

@@ -2,6 +2,7 @@
 
 from toolkit.core.errors import UnsupportedError
 from toolkit.runtime import steps
+from toolkit.runtime.plan.namespaces import from_outside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +12,12 @@ if TYPE_CHECKING:
 
 
 def foreign_plan(
-    config: "spec.Config", ident: str, bundle: str, runtime: tuple[str, ...], overlay: "OverlayRoot"
+    config: "spec.Config",
+    ident: str,
+    bundle: str,
+    runtime: tuple[str, ...],
+    overlay: "OverlayRoot",
+    network: "tuple[steps.ConnectNetwork, ...]" = (),
 ) -> "tuple[Step, ...]":
     """Return the steps that have another runtime make the container of a bundle, and start it.
 
@@ -21,6 +27,7 @@ def foreign_plan(
         bundle: the directory of config.json.
         runtime: where it keeps its state, its program, and the flags that it always gets.
         overlay: what is to be seen at `root.path`.
+        network: what connects the network namespace that the runtime makes.
 
     Raises:
         UnsupportedError: a user namespace, whose root only init can put together.
@@ -33,5 +40,6 @@ def foreign_plan(
     return (
         steps.ShowOverlay((*overlay[:4], overlay.target)),
         steps.CreateByRuntime(tuple(command), state, bundle, ident, has_terminal),
+        *from_outside(network),
         steps.StartByRuntime(tuple(command), state, ident),
     )

@@ -41,7 +41,14 @@ def namespaces(config: "spec.Config") -> dict[str, str]:
     return found
 
 
-def begin(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str], *, has_keyring: bool) -> "Iterator[Step]":
+def begin(
+    config: "spec.Config",
+    cgroup: "Cgroup",
+    wanted: dict[str, str],
+    network: "tuple[steps.ConnectNetwork, ...]" = (),
+    *,
+    has_keyring: bool,
+) -> "Iterator[Step]":
     """Make a process in a new pid namespace; the rest it does itself."""
     yield from hand_over(config, wanted, root="")
     yield from _before_birth(config, wanted)
@@ -54,6 +61,7 @@ def begin(config: "spec.Config", cgroup: "Cgroup", wanted: dict[str, str], *, ha
         yield steps.Unshare(flags)
     if wanted.get("net") == "":
         yield steps.LoopbackUp()
+        yield from network
     yield from _create_groups(cgroup)
     if cgroup.directories:
         yield steps.JoinCgroup(cgroup.join_files)
@@ -70,7 +78,11 @@ def _create_groups(cgroup: "Cgroup", actor: str = "") -> "Iterator[Step]":
 
 
 def begin_in_user_namespace(
-    config: "spec.Config", overlay: "OverlayRoot | None", cgroup: "Cgroup", wanted: dict[str, str]
+    config: "spec.Config",
+    overlay: "OverlayRoot | None",
+    cgroup: "Cgroup",
+    wanted: dict[str, str],
+    network: "tuple[steps.ConnectNetwork, ...]" = (),
 ) -> "Iterator[Step]":
     """All namespaces are born together, so that the user namespace, new or joined, owns them.
 
@@ -97,12 +109,18 @@ def begin_in_user_namespace(
         yield steps.WriteIdMaps(id_map(maps[0]), id_map(maps[1]))
         if overlay is not None:
             yield from _mapped_overlay(config, overlay, wanted)
+    yield from from_outside(network if wanted.get("net") == "" else ())
     if cgroup.directories:
         yield steps.JoinCgroup(cgroup.join_files)  # which is still the host's: after it, init could not open it
         yield from _delegation(config, cgroup, wanted, steps.OUTSIDE)
     if "mnt" in wanted:
         yield from propagation(config, root_path(config) if overlay is None else overlay.target)
         yield steps.AttachRoot(overlay.target if overlay is not None else root_path(config))
+
+
+def from_outside(network: "tuple[steps.ConnectNetwork, ...]") -> "Iterator[Step]":
+    """Yield the same steps for somebody outside, where init cannot reach the network process."""
+    return (each._replace(actor=steps.OUTSIDE) for each in network)
 
 
 def _mapped_overlay(config: "spec.Config", overlay: "OverlayRoot", wanted: dict[str, str]) -> "Iterator[Step]":

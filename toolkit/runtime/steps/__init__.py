@@ -32,6 +32,7 @@ from toolkit.runtime.steps.namespaces import (
     UnshareTime,
     WriteIdMaps,
 )
+from toolkit.runtime.steps.network import ConnectNetwork
 from toolkit.runtime.steps.program import CloseOnExec, ConnectStdio, DieWithMonitor, Exec, FindProgram, OpenTerminal
 from toolkit.runtime.steps.reserve import RESERVE_STEPS
 from toolkit.runtime.steps.root import (
@@ -75,6 +76,7 @@ __all__ = [
     "ChangeRoot",
     "CloneMounts",
     "CloseOnExec",
+    "ConnectNetwork",
     "ConnectStdio",
     "CreateByRuntime",
     "CreateCgroup",

@@ -1,0 +1,36 @@
+"""The network process's first moments: away from whoever started it, then what takes long to load.
+
+Started by `toolkit.network.client`, with the listening socket as descriptor 3.
+"""
+
+import os
+import resource
+import sys
+
+from toolkit.linux import inherited, process, signals, sock
+
+LISTENER_FD = 3
+
+
+def main() -> None:
+    """Be the network process."""
+    path, database, running = sys.argv[1:4]
+    listener = sock.adopt(LISTENER_FD, sock.SOCK_SEQPACKET)
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    os.set_inheritable(LISTENER_FD, False)  # noqa: FBT003 - the standard library's own signature
+    os.closerange(LISTENER_FD + 1, 1 << 16)
+    if os.fork():
+        os._exit(0)  # whoever spawned us waits for this; the process itself is an orphan
+    os.setsid()
+    inherited.reset_limits()
+    inherited.reset_scheduling()
+    inherited.reset_memory()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # each published port is a socket or two
+    inherited.leave_cgroups(sys.argv[4:])
+    os.chdir("/")
+    signals.signal(signals.SIGINT, signals.SIG_IGN)
+    process.set_name("network")
+    from toolkit.network.server import Server
+
+    Server(listener, path, database, running).serve()

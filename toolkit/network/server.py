@@ -1,0 +1,263 @@
+"""The network process: alone in speaking netlink and nftables for one engine.
+
+It holds no state that is not in the engine's database or in the kernel, so it
+can be killed at any moment: the next one reads both and makes them agree.  What
+it holds is ports, by sockets; the next one takes them again.
+
+It learns of the end of a container by the end of its run directory, whoever
+has taken that away: nobody needs to tell it, and nobody waits for it.
+
+See Also:
+    `toolkit.network.resident`, which starts it
+"""
+
+import gc
+import os
+import select
+import sys
+from typing import Any
+
+from toolkit.core.errors import EngineError, NotFoundError, UnsupportedError
+from toolkit.core.state import State
+from toolkit.linux import inotify, nftables, sock
+from toolkit.network import bridge, model, netlink, rules, wire
+from toolkit.network.ports import Ports
+from toolkit.network.store import Store
+from toolkit.trace import Recorder, recording
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from toolkit.network.binding import PortBinding
+    from toolkit.network.model import Endpoint, Network
+
+IDLE_S = 600
+_MOST_CONNECTIONS = 512
+
+
+class Server:
+    """The loop, and what is held between two requests."""
+
+    def __init__(self, listener: sock.Socket, path: str, database: str, running: str) -> None:
+        """Make kernel and database agree; what stands in the way is told to those who ask."""
+        self._listener = listener
+        self._path = path
+        self._place = _inode(path)
+        self._running = running
+        self._watch = inotify.Watch(running, inotify.IN_DELETE)
+        self._state = State(database)
+        self._store = Store(self._state, self._is_alive)
+        self._ports = Ports()
+        self._published: dict[tuple[str, str], list[tuple[str, PortBinding]]] = {}
+        self._made: dict[str, int] = {}
+        self._obstacle: EngineError | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        try:
+            self._identity = self._store.identity
+            self._table = rules.table_name(self._identity)
+            self._kernel = netlink.Route()
+            self._nft = nftables.Nft()
+            bridge.remove_strange(self._kernel, self._identity, {each.id for each in self._store.networks()})
+            self._agree()
+        except EngineError as exc:
+            self._obstacle = exc
+
+    def _agree(self) -> None:
+        """Take the ports of those who live, and have the table say what the database says."""
+        self._store.purge()
+        wanted: list[tuple[str, PortBinding]] = []
+        for endpoint in self._store.all_endpoints():
+            kept = [binding for binding in endpoint.ports if binding.host_port and self._ports.take_again(binding)]
+            leads = [(address, binding) for binding in kept for address in _targets(endpoint, binding)]
+            self._published[endpoint.network, endpoint.owner] = leads
+            wanted += [(f"{address}", binding) for address, binding in leads]
+        networks = [each for each in self._store.networks() if each.driver == model.BRIDGE]
+        there = [each for each in networks if self._kernel.find(each.link) is not None]
+        self._nft.run(rules.whole(self._table, there, wanted))
+        for network in there:
+            self._made[network.id] = bridge.ensure(self._kernel, self._identity, network)[0]
+
+    def _is_alive(self, owner: str) -> bool:
+        return os.path.isdir(f"{self._running}/{owner}")
+
+    def serve(self) -> None:
+        """Answer until there is no more need."""
+        gc.collect()
+        gc.freeze()
+        poll = select.poll()
+        poll.register(self._listener.fileno(), select.POLLIN)
+        poll.register(self._watch.fileno(), select.POLLIN)
+        waiting: dict[int, sock.Socket] = {}
+        while self._place == _inode(self._path) != 0:
+            ready = poll.poll(IDLE_S * 1000)
+            self._bury()  # first: what the dead have had may be just what the next one asks for
+            if not ready and not waiting and next(self._store.all_endpoints(), None) is None:
+                return
+            for fd, _events in ready:
+                if fd == self._listener.fileno():
+                    self._accept(poll, waiting)
+                elif fd in waiting:
+                    poll.unregister(fd)
+                    self._answer(waiting.pop(fd))
+
+    def _accept(self, poll: "select.poll", waiting: dict[int, sock.Socket]) -> None:
+        while len(waiting) < _MOST_CONNECTIONS:
+            try:
+                connection = sock.accept(self._listener, sock.SOCK_SEQPACKET)
+            except OSError:
+                return  # nobody more, or whoever it was has gone
+            waiting[connection.fileno()] = connection
+            poll.register(connection.fileno(), select.POLLIN)
+
+    def _answer(self, connection: sock.Socket) -> None:
+        message, fds = wire.receive(connection)
+        try:
+            if message is not None:
+                wire.send(connection, self._reply(message, fds[0] if fds else -1))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # whoever asked has been killed; what it asked for is its owner's, who is dead or will be
+        finally:
+            for fd in fds:
+                os.close(fd)
+            connection.close()
+
+    def _reply(self, message: wire.Message, netns_fd: int) -> wire.Message:
+        with recording(Recorder("network")) as recorder:
+            try:
+                reply: wire.Message = {"ok": self._do(message, netns_fd)}
+            except EngineError as exc:
+                reply = {"failed": wire.failure(exc)}
+            except Exception as exc:  # noqa: BLE001 - the process goes on; a bug goes to its log, and to whoever asked
+                sys.excepthook(type(exc), exc, exc.__traceback__)
+                reply = {"failed": wire.failure(exc)}
+        if message.get("trace"):
+            reply["events"] = [list(event) for event in recorder.events]
+        return reply
+
+    def _do(self, message: wire.Message, netns_fd: int) -> Any:
+        if self._obstacle is not None:
+            self._obstacle = None
+            self._begin()  # what stood in the way may be gone
+        if self._obstacle is not None:
+            raise self._obstacle
+        deeds = {
+            "hello": self._hello,
+            "create": self._create,
+            "remove": self._remove,
+            "connect": self._connect,
+            "disconnect": self._disconnect,
+        }
+        return deeds[message["op"]](message, netns_fd)
+
+    def _hello(self, _message: wire.Message, _netns_fd: int) -> Any:
+        """Try what every network takes: a bridge, and the right to pass packets on."""
+        network = self._store.find_name(model.DEFAULT)
+        if network is not None:
+            self._ensure(network)
+        complaint = bridge.forward(has_ipv6=network is not None and network.has_ipv6)
+        return {"warnings": [complaint] if complaint else []}
+
+    def _create(self, message: wire.Message, _netns_fd: int) -> Any:
+        network = self._store.get(message["network"])
+        self._ensure(network)
+        complaint = "" if network.is_internal else bridge.forward(has_ipv6=network.has_ipv6)
+        return {"warnings": [complaint] if complaint else []}
+
+    def _ensure(self, network: "Network") -> int:
+        """Have a network's bridge and rules be there, also where somebody has taken the bridge away."""
+        if network.driver != model.BRIDGE:
+            raise UnsupportedError(f"network driver {network.driver} makes no bridge")
+        index, is_new = bridge.ensure(self._kernel, self._identity, network)
+        if is_new or self._made.get(network.id) != index:
+            self._nft.run(rules.add_network(self._table, network))
+            self._made[network.id] = index
+            bridge.plug_again(self._kernel, index, list(self._store.endpoints(network.id)))
+        return index
+
+    def _remove(self, message: wire.Message, _netns_fd: int) -> Any:
+        network = model.from_document(message["network"])
+        bridge.remove(self._kernel, self._identity, network)
+        if self._made.pop(network.id, None) is not None:
+            self._nft.run(rules.remove_network(self._table, network))
+        return {}
+
+    def _connect(self, message: wire.Message, netns_fd: int) -> Any:
+        network, endpoint = self._who(message)
+        index = self._ensure(network)
+        self._unpublish(network.id, endpoint.owner)
+        ports = self._take_ports(endpoint)
+        try:
+            bridge.connect(self._kernel, index, network, endpoint, netns_fd)
+            self._publish(endpoint, ports)
+        except BaseException:
+            for binding in ports:
+                self._ports.release(binding)
+            raise
+        if ports:
+            self._store.set_ports(endpoint, ports)
+        return {}
+
+    def _who(self, message: wire.Message) -> "tuple[Network, Endpoint]":
+        network = self._store.get(message["network"])
+        endpoint = self._store.find(network.id, message["owner"])
+        if endpoint is None:
+            raise NotFoundError(f"container {message['owner'][:12]} is not in network {network.name}")
+        return network, endpoint
+
+    def _take_ports(self, endpoint: "Endpoint") -> "tuple[PortBinding, ...]":
+        taken: list[PortBinding] = []
+        try:
+            for binding in endpoint.ports:
+                taken.append(self._ports.take(binding))  # noqa: PERF401 - what was taken before one fails is let go
+        except BaseException:
+            for binding in taken:
+                self._ports.release(binding)
+            raise
+        return tuple(taken)
+
+    def _publish(self, endpoint: "Endpoint", ports: "tuple[PortBinding, ...]") -> None:
+        leads = [(address, binding) for binding in ports for address in _targets(endpoint, binding)]
+        if leads:
+            self._nft.run("".join(rules.add_port(self._table, *lead) for lead in leads))
+        if ports:
+            self._published[endpoint.network, endpoint.owner] = leads
+
+    def _unpublish(self, network_id: str, owner: str) -> None:
+        leads = self._published.pop((network_id, owner), [])
+        if leads:
+            self._nft.run("".join(rules.remove_port(self._table, *lead) for lead in leads))
+        for _address, binding in leads:
+            self._ports.release(binding)
+
+    def _disconnect(self, message: wire.Message, netns_fd: int) -> Any:
+        _network, endpoint = self._who(message)
+        self._unpublish(endpoint.network, endpoint.owner)
+        if netns_fd >= 0:
+            bridge.disconnect(endpoint, netns_fd, tuple(message["gateways"]))
+        self._store.release(endpoint.owner, endpoint.network)
+        return {}
+
+    def _bury(self) -> None:
+        """Take back what those have had whose run directories are gone."""
+        for owner in self._watch.names():
+            if self._is_alive(owner):
+                continue  # it has begun again
+            for network_id in [network_id for network_id, each in self._published if each == owner]:
+                self._unpublish(network_id, owner)
+            self._store.release(owner, only_dead=True)
+
+
+def _targets(endpoint: "Endpoint", binding: "PortBinding") -> list[str]:
+    """Return the addresses that a published port leads to: of the families that the side outside has."""
+    families = (6,) if ":" in binding.host_ip else (4,) if binding.host_ip and binding.host_ip != "::" else (4, 6)
+    if binding.host_ip == "::":
+        families = (6,)
+    return [address for family in families if (address := endpoint.address(family))]
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
