@@ -178,6 +178,13 @@ def test_df_shows_volumes(shell: Shell) -> None:
     assert shell.out("ps", "-a", "--format", "{{.LocalVolumes}} {{.Mounts}}") == "1 used"
 
 
+def test_ps_filters_by_volume(shell: Shell, tmp_path: Path) -> None:
+    shell.out("create", "--name", "one", "-v", "used:/data", "lab", "true")
+    shell.out("create", "--name", "two", "-v", f"{tmp_path}:/other", "lab", "true")
+    for wanted, name in (("used", "one"), ("/data", "one"), (str(tmp_path), "two"), ("/other", "two"), ("none", "")):
+        assert shell.out("ps", "-a", "--filter", f"volume={wanted}", "--format", "{{.Names}}") == name
+
+
 def test_run_mounts_what_it_was_asked_to(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("of the host\n")
     script = "cat /b/file; df -k /t | tail -1; echo x > /v/x; touch /b/no"

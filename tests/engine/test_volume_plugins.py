@@ -75,6 +75,15 @@ def test_detached_container_lets_go_of_its_volume_without_anyone_there(engine: E
     assert plugin.calls("Mount", "Unmount") == ["Mount", "Unmount"] * 2
 
 
+def test_container_that_is_started_again_by_its_policy_keeps_its_volume(engine: Engine, plugin: Plugin) -> None:
+    options = ContainerOptions(BUSYBOX, ("false",), mounts=(SPEC,), restart_policy="on-failure", restart_retries=2)
+    container = engine.containers.create(options)
+    container.start()
+    wait_until(lambda: plugin.calls("Unmount"), 30)
+    assert container.inspect()["RestartCount"] == 2
+    assert plugin.calls("Mount", "Unmount") == ["Mount", "Unmount"]
+
+
 def test_options_go_to_the_plugin_and_inspect_asks_it(engine: Engine, plugin: Plugin) -> None:
     volume = engine.volumes.create("far", driver="testing", options={"a": "b"}, labels={"x": "y"})
     assert next(each for each in plugin.asked() if each["call"].endswith("Create"))["Opts"] == {"a": "b"}

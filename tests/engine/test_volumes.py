@@ -549,6 +549,19 @@ def _after_first(real: Any, then: Any) -> Any:
     return wrapped
 
 
+def test_place_whose_maker_was_killed_goes_with_the_next_prune(engine: Engine) -> None:
+    def die(mine: Engine, _number: int) -> int:
+        pytest.MonkeyPatch().setattr(mine.state, "insert", lambda *_args: os.kill(os.getpid(), signal.SIGKILL))
+        mine.volumes.create("vol")
+        return 0
+
+    assert in_processes(engine, 1, die) == [-signal.SIGKILL]
+    assert os.listdir(engine.paths.volumes) == ["vol"]
+    engine.volumes.create("other")
+    engine.volumes.prune()
+    assert os.listdir(engine.paths.volumes) == ["other"]
+
+
 def test_killed_while_it_removes_a_volume_the_next_removal_ends_it(engine: Engine) -> None:
     engine.volumes.create("vol")
 

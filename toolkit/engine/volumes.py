@@ -285,6 +285,7 @@ class Volumes:
                 continue  # somebody has begun to use it, or removed it
             removed.append(record.name)
             reclaimed_bytes += size
+        self.store.sweep(self._engine.paths.trash)
         self._engine.events.note("volume", "prune", "", {"reclaimed": str(reclaimed_bytes)})
         return removed, reclaimed_bytes
 
@@ -333,6 +334,9 @@ class Volumes:
             return self._mount_by_plugin(record, ident, directory)
 
     def _mount_by_plugin(self, record: Record, ident: str, directory: str) -> str:
+        mine = read_claim(directory, ident)
+        if mine is not None and mine.source:
+            return mine.source  # its restart policy starts it again: it has never let go
         plugin = self.plugin(record.driver)
         write_claim(directory, Claim(ident, record.driver, plugin.address))
         try:

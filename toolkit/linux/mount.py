@@ -171,7 +171,10 @@ def mount_setattr(
     fields = f"attr_set={set_text}, attr_clr={clear_text}, propagation=0, userns_fd={max(userns_fd, 0)}"
     call = f"mount_setattr({where}, {quoted(path)}, {at_flags}, {{{fields}}}, 32)"
     attr = _MountAttr(set_attrs, clear_attrs, 0, max(userns_fd, 0))
-    with span("mount.setattr", call, {errno.ENOSYS: "mount_setattr needs Linux 5.12"}):
+    hints = {errno.ENOSYS: "mount_setattr needs Linux 5.12"}
+    if set_attrs & MOUNT_ATTR_IDMAP:
+        hints[errno.EINVAL] = "its file system cannot show other owners, or is shown with others already"
+    with span("mount.setattr", call, hints):
         syscall("mount_setattr", directory_fd, os.fsencode(path), flags, ctypes.byref(attr), ctypes.sizeof(attr))
 
 

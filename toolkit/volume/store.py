@@ -134,6 +134,18 @@ class Store:
         self._state.delete(KIND, record.name)
         erase(away)
 
+    def sweep(self, trash: str) -> None:
+        """Take away the places of volumes whose maker was killed before it had stored them."""
+        try:
+            names = os.listdir(self._root)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if self.find(name) is None:
+                with self.locked(name):
+                    if self.find(name) is None:
+                        self.delete(Record(name), trash)
+
     # Places
 
     def place(self, name: str) -> str:

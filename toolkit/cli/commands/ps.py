@@ -51,7 +51,7 @@ FORMAT_HELP = (
 def ps(session: Session, parsed: Parsed) -> Outcome:
     """Print the containers, newest first."""
     filters: Filters = parsed["filter"]
-    filters.check("ancestor", "exited", "health", "id", "label", "name", "network", "status")
+    filters.check("ancestor", "exited", "health", "id", "label", "name", "network", "status", "volume")
     filters.check_patterns("id", "name")
     _check_statuses(filters)
     count = 1 if parsed["latest"] else parsed["last"]
@@ -185,6 +185,13 @@ def _check_statuses(filters: Filters) -> None:
             filters.reject("exited", code)
 
 
+def _has_mount(document: Document, wanted: str) -> bool:
+    """Tell whether a volume of this name, or something at this place, is mounted in a container."""
+    return any(
+        wanted in (mount.get("Name"), mount["Destination"].rstrip("/"), mount["Source"]) for mount in document["Mounts"]
+    )
+
+
 def _matches(document: Document, filters: Filters) -> bool:
     state, config = document["State"], document["Config"]
     labels: dict[str, str] = config.get("Labels") or {}
@@ -196,6 +203,7 @@ def _matches(document: Document, filters: Filters) -> bool:
         and filters.any_found_in("id", document["Id"])
         and filters.any_among("status", [state["Status"]])
         and filters.any_among("exited", exited)
+        and (not filters["volume"] or any(_has_mount(document, wanted) for wanted in filters["volume"]))
         and filters.any_among("health", [(state.get("Health") or {}).get("Status", "none")])
         and (not filters["ancestor"] or any(_is_ancestor(wanted, document) for wanted in filters["ancestor"]))
     )
