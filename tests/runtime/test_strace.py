@@ -16,6 +16,7 @@ from tests.support.strace import Call, Strace, essence, parse_call
 from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions, Ulimit
 from toolkit.trace import Event
+from toolkit.volume.mount import MountSpec
 
 pytestmark = pytest.mark.needs("root", "overlay", "busybox", "strace")
 
@@ -47,6 +48,10 @@ _SHARING: dict[str, Any] = {"network": "host", "ipc_mode": "host", "uts_mode": "
 _TERMINAL: dict[str, Any] = {"tty": True, "open_stdin": True, "hostname": "box"}
 _MAPPED: dict[str, Any] = {"userns_mode": "private"}
 _PRIVILEGED: dict[str, Any] = {"privileged": True, "cgroupns_mode": "host"}
+_MOUNTS: dict[str, Any] = {
+    "binds": ("vol:/home", "/usr:/host:ro"),
+    "mounts": (MountSpec("volume", "/part", "vol", read_only=True, subpath="ada"), MountSpec("tmpfs", "/memory")),
+}
 
 
 def _start(
@@ -86,8 +91,8 @@ def _call(event: Event) -> Call:
 @pytest.mark.parametrize("is_gated", [False, True])
 @pytest.mark.parametrize(
     "options",
-    [_PLAIN, _RICH, _SHARING, _PRIVILEGED, _TERMINAL, _MAPPED],
-    ids=["plain", "rich", "sharing", "privileged", "terminal", "mapped"],
+    [_PLAIN, _RICH, _SHARING, _PRIVILEGED, _TERMINAL, _MAPPED, _MOUNTS, {**_MOUNTS, **_MAPPED}],
+    ids=["plain", "rich", "sharing", "privileged", "terminal", "mapped", "mounts", "mapped-mounts"],
 )
 def test_record_is_what_strace_saw(
     engine: Engine,
@@ -119,7 +124,7 @@ def test_record_is_what_strace_saw(
 
 
 @pytest.mark.parametrize("is_gated", [False, True])
-@pytest.mark.parametrize("options", [_PLAIN, _MAPPED], ids=["plain", "mapped"])
+@pytest.mark.parametrize("options", [_PLAIN, _MAPPED, {**_MOUNTS, **_MAPPED}], ids=["plain", "mapped", "mapped-mounts"])
 def test_record_of_what_is_done_from_outside_is_what_strace_saw(
     engine: Engine,
     tmp_path: Path,

@@ -301,5 +301,6 @@ def pidfd_send_signal(pidfd: int, number: int) -> None:
     See Also:
         pidfd_send_signal(2), Linux 5.1
     """
-    with span("pidfd.signal", f"pidfd_send_signal({pidfd}, {number}, NULL, 0)", {errno.ESRCH: "the process is gone"}):
+    name = "SIGKILL" if number == signals.SIGKILL else number
+    with span("pidfd.signal", f"pidfd_send_signal({pidfd}, {name}, NULL, 0)", {errno.ESRCH: "the process is gone"}):
         signals.pidfd_send_signal(pidfd, number)
