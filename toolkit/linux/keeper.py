@@ -26,8 +26,8 @@ import select
 import struct
 
 from toolkit.core.record import NamedTuple
-from toolkit.linux import signals
-from toolkit.linux.libc import MACHINE, c_char_p, c_int, c_long, c_size_t, c_void_p, function
+from toolkit.linux import machinecode, signals
+from toolkit.linux.libc import MACHINE, c_char_p, c_int, c_long, c_void_p
 from toolkit.linux.process import execve_text
 from toolkit.trace import span
 
@@ -68,9 +68,6 @@ CLONE_VM = 0x100
 CLONE_PARENT = 0x8000
 SUCCESSOR = CLONE_VM | CLONE_PARENT | signals.SIGCHLD
 """Flags of clone(2) for a successor that is the child of its maker's parent."""
-_PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4
-_MAP_PRIVATE, _MAP_ANONYMOUS = 0x2, 0x20
-_PAGE = 1 << 12
 _POINT = struct.Struct("=qihh")
 """Where the keeper can go on, 0 while it cannot; then a struct pollfd; and room for a struct timespec."""
 
@@ -131,13 +128,11 @@ def load() -> Code | None:
     code = CODE.get(MACHINE)
     if code is None:
         return None
-    mmap = function("mmap", c_void_p, c_size_t, c_int, c_int, c_int, c_long, restype=c_long)
-    mprotect = function("mprotect", c_void_p, c_size_t, c_int)
+    address = machinecode.load(code)
+    if not address:
+        return None
     try:
-        address = mmap(None, _PAGE, _PROT_READ | _PROT_WRITE, _MAP_PRIVATE | _MAP_ANONYMOUS, -1, 0)
-        point = mmap(None, _PAGE, _PROT_READ | _PROT_WRITE, _MAP_PRIVATE | _MAP_ANONYMOUS, -1, 0)
-        ctypes.memmove(address, code, len(code))
-        mprotect(address, _PAGE, _PROT_READ | _PROT_EXEC)  # never both to write and to execute
+        point = machinecode.room(_POINT.size)
     except OSError:
         return None
     succeed = ctypes.PYFUNCTYPE(c_long, c_long)

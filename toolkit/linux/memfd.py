@@ -23,6 +23,18 @@ def sealed(name: str, content: bytes) -> int:
     with span("memfd.create", lambda: f'memfd_create("{name}", MFD_CLOEXEC|MFD_ALLOW_SEALING)') as here:
         fd = here.returns(os.memfd_create(name, _MFD_CLOEXEC | _MFD_ALLOW_SEALING))
     os.write(fd, content)
+    seal(fd)
+    return fd
+
+
+def seal(fd: int) -> None:
+    """Have a file in memory that was made for it never change again.
+
+    Raises:
+        SyscallError: EBUSY where it is mapped, shared and writable.
+
+    See Also:
+        F_ADD_SEALS(2const)
+    """
     with span("memfd.seal", lambda: f"fcntl({fd}, F_ADD_SEALS, F_SEAL_SEAL|F_SEAL_SHRINK|F_SEAL_GROW|F_SEAL_WRITE)"):
         fcntl.fcntl(fd, _F_ADD_SEALS, _ALL_SEALS)
-    return fd

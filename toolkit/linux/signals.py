@@ -7,6 +7,7 @@ in a process that has no other use for enums; each monitor would be a copy.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from signal import (
+        SIG_BLOCK,
         SIG_DFL,
         SIG_IGN,
         SIG_SETMASK,
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
         pidfd_send_signal,
         pthread_sigmask,
         signal,
+        valid_signals,
     )
 
     _numbers: dict[str, object] = {}
 else:
     import _signal
     from _signal import (
+        SIG_BLOCK,
         SIG_DFL,
         SIG_IGN,
         SIG_SETMASK,
@@ -39,6 +42,7 @@ else:
         pidfd_send_signal,
         pthread_sigmask,
         signal,
+        valid_signals,
     )
 
     _numbers = vars(_signal)
@@ -49,6 +53,7 @@ __all__ = [
     "SIGKILL",
     "SIGPIPE",
     "SIGXFSZ",
+    "SIG_BLOCK",
     "SIG_DFL",
     "SIG_IGN",
     "SIG_SETMASK",
@@ -58,6 +63,7 @@ __all__ = [
     "pidfd_send_signal",
     "pthread_sigmask",
     "signal",
+    "valid_signals",
 ]
 
 _FIRST_REAL_TIME = 32
