@@ -181,7 +181,7 @@ def many(engine: Engine, image: str) -> Iterator[Figure]:
             container = engine.containers.create(options)
             containers.append(container)
             times_s.append(timed(container.start)())
-        time.sleep(1)
+        time.sleep(memory.SETTLE_S)
         yield from _weigh(containers)
         first, last = statistics.median(times_s[:_EDGE]), statistics.median(times_s[-_EDGE:])
         yield Figure("many", f"start of one of the first {_EDGE}", first * 1e3, "ms")
@@ -197,10 +197,12 @@ def _weigh(containers: list[Container]) -> Iterator[Figure]:
     monitors = [memory.parent(container.pid) for container in containers]
     pss = sum(map(memory.pss_mb, monitors)) / len(monitors)
     uss = sum(map(memory.uss_mb, monitors)) / len(monitors)
-    zygote = memory.pss_mb(memory.parent(monitors[0]))
+    zygote = memory.parent(monitors[0])
     yield Figure("many", f"supporting processes of one of {MANY} idle containers, PSS", pss, "MB", IDLE_MB)
     yield Figure("many", "of that private, USS", uss, "MB")
-    yield Figure("many", "the one zygote beside them, PSS", zygote, "MB")
+    yield Figure("many", "the one zygote beside them, PSS", memory.pss_mb(zygote), "MB")
+    yield Figure("many", "what it keeps in reserve, PSS", memory.reserve_mb(zygote, monitors), "MB")
+    yield Figure("many", "of both in the file that all sleep on, once for all", memory.image_mb(zygote), "MB")
 
 
 def _ps_ms(engine: Engine) -> float:

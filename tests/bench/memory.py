@@ -12,7 +12,8 @@ from toolkit.engine.options import ContainerOptions
 
 MONITOR_MB, ZYGOTE_MB = 0.6, 15.0
 MANY = 20
-_SETTLE_S = 1.0
+SETTLE_S = 3.0
+"""Until a monitor that has nothing to do sleeps."""
 
 
 def _smaps_kb(pid: int) -> dict[str, int]:
@@ -44,6 +45,27 @@ def parent(pid: int) -> int:
         return int(file.read().rpartition(")")[2].split()[1])
 
 
+def _children(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def reserve_mb(zygote: int, monitors: list[int]) -> float:
+    """Return the proportional set size of all that a zygote keeps ready: two pairs and a helper, a monitor each.
+
+    A worker and its keeper have one memory.
+    """
+    ready = [pid for pid in _children(zygote) if pid not in monitors]
+    return sum(pss_mb(monitor) + max(map(pss_mb, _children(monitor)), default=0.0) for monitor in ready)
+
+
+def image_mb(zygote: int) -> float:
+    """Return the size of the file that a zygote and its monitors live in; who sleeps counts none of it."""
+    with open(f"/proc/{zygote}/maps") as file:
+        addresses = next(line.split()[0] for line in file if "/memfd:frozen" in line)
+    return os.stat(f"/proc/{zygote}/map_files/{addresses}").st_blocks * 512 / 1e6
+
+
 @contextlib.contextmanager
 def idle(engine: Engine, image: str, count: int) -> Iterator[list[Container]]:
     """Run `count` containers that sleep."""
@@ -52,7 +74,7 @@ def idle(engine: Engine, image: str, count: int) -> Iterator[list[Container]]:
     try:
         for container in containers:
             container.start()
-        time.sleep(_SETTLE_S)
+        time.sleep(SETTLE_S)
         yield containers
     finally:
         for container in containers:
@@ -73,3 +95,6 @@ def weigh(engine: Engine, image: str) -> Iterator[Figure]:
             yield Figure("memory", f"monitor, PSS, {count} idle container(s)", pss, "MB", MONITOR_MB)
             yield Figure("memory", f"monitor, USS, {count} idle container(s)", uss, "MB")
             yield Figure("memory", f"zygote, RSS, {count} idle container(s)", rss_mb(zygote), "MB", ZYGOTE_MB)
+            yield Figure("memory", f"zygote, PSS, {count} idle container(s)", pss_mb(zygote), "MB")
+            yield Figure("memory", "what it keeps in reserve, PSS", reserve_mb(zygote, monitors), "MB")
+            yield Figure("memory", "of both in the file that all sleep on, once for all", image_mb(zygote), "MB")

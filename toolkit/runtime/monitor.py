@@ -6,7 +6,8 @@ else.  It needs nobody: whoever asked may go away.
 
 Invariant: until the container ends, or writes something, a monitor runs next to
 no code.  It lives as long as the container, and every page that Python touches
-is memory that it costs.  `serve` is written for that.
+is memory that it costs until it sleeps (`doze`), and has to be looked through
+then.  `serve` is written for that.
 """
 
 import os
@@ -19,6 +20,7 @@ from toolkit.core import clock, document
 from toolkit.core.errors import StartError
 from toolkit.linux import namespace, process, sock
 from toolkit.runtime import channel, frames, handover, journal, remains, restart, starter
+from toolkit.runtime.doze import Poll
 from toolkit.runtime.handover import Handover
 from toolkit.runtime.log import TurningLog
 from toolkit.runtime.meeting import ExitRecord
@@ -53,7 +55,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: int = 
         Whether this process, and the keeper, can be of use once more.
     """
     packets = sock.adopt(channel_fd, sock.SOCK_SEQPACKET)
-    poll = select.poll()
+    poll = Poll()
     poll.register(channel_fd, 0)  # its end alone: who is woken for each packet is put beside the worker, and in its way
     handed = rights = started = status = foretold = executing = terminal = kind = b""
     while True:
@@ -110,7 +112,8 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: int = 
     for (fd,) in struct.iter_unpack("i", rights[handed[1] :] + terminal):
         poll.register(fd, POLLIN)
     if not handed[handover.TENDED_AT] and not handed[handover.ATTACHED_AT]:  # who is attached waits for each touch
-        poll.poll()
+        while not poll.rest():
+            pass
     return _wake(Handover.decode(handed, rights), terminal, pid, pidfd, maker)
 
 

@@ -15,6 +15,7 @@ import time
 
 from toolkit.linux import pty, signals, sock
 from toolkit.runtime import frames
+from toolkit.runtime.doze import Poll
 from toolkit.runtime.log import LogWriter
 
 TYPE_CHECKING = False
@@ -75,7 +76,7 @@ class Relay:
     """The descriptors of one container, and the loop over them."""
 
     def __init__(self, log_fd: int, *, stdin_once: bool) -> None:
-        self.poll = select.poll()
+        self.poll = Poll()
         self.log: LogWriter | None = LogWriter(log_fd) if log_fd >= 0 else None
         self._stdin_once = stdin_once
         self._outputs: dict[int, int] = {}
@@ -154,7 +155,8 @@ class Relay:
 
     def _step(self, pidfd: int, tending: "Tending | None") -> bool:
         ended = False
-        for fd, events in self.poll.poll(self._patience_ms(tending)):
+        wait = self.poll.poll if self._peers else self.poll.rest
+        for fd, events in wait(self._patience_ms(tending)):
             if fd == pidfd:
                 ended = True
             elif fd in self._outputs and events & _READABLE:

@@ -15,6 +15,7 @@ from toolkit.core import clock, ids
 from toolkit.core.record import NamedTuple
 from toolkit.linux import namespace, process, procfs, signals, sock
 from toolkit.runtime import frames, journal, steps
+from toolkit.runtime.doze import Poll
 from toolkit.runtime.health import MAX_OUTPUT, UNHEALTHY, Check, Health, Result
 from toolkit.runtime.meeting import ASKED_FILE, PAUSED_FILE
 from toolkit.runtime.request import Request
@@ -120,7 +121,7 @@ class _Probe:
 class Tending:
     """What is due when, for one container."""
 
-    def __init__(self, request: Request, pid: int, poll: "select.poll", begin: "Begin") -> None:
+    def __init__(self, request: Request, pid: int, poll: Poll, begin: "Begin") -> None:
         """Tend the container whose first process is `pid`; `begin` makes a monitor of a forked child."""
         self._request = request
         self._care = Care.decode(request.care or ())

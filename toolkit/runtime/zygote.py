@@ -15,7 +15,8 @@ import os
 import select
 import sys
 
-from toolkit.linux import file, inherited, namespace, process, signals, sock
+from toolkit.core.errors import UnsupportedError
+from toolkit.linux import file, frozen, inherited, namespace, process, signals, sock
 from toolkit.runtime import rehearsal, stem
 from toolkit.runtime.meeting import BACKLOG, LISTENER_FD, OUTSIDE_SUFFIX
 
@@ -52,6 +53,7 @@ def main() -> None:
     rehearsal.rehearse()
     gc.collect()
     gc.freeze()  # keeps the pages that children share with us from being copied
+    _freeze()
     outside = sock.unix()
     _listen(outside, path)
     pairs: dict[int, int] = {}
@@ -64,6 +66,14 @@ def main() -> None:
             _fork_waiting(stem.keep_outside, outside, listener, helpers, pairs)
         _await_taken(listener, outside, pairs, helpers)
         most = MOST_PAIRS
+
+
+def _freeze() -> None:
+    """Freeze what is warm now: a monitor keeps no copy of it while it sleeps; where that fails, it never sleeps."""
+    try:
+        frozen.freeze()
+    except (UnsupportedError, OSError) as exc:
+        sys.stderr.write(f"zygote: monitors will not sleep: {exc}\n")
 
 
 def _listen(outside: sock.Socket, path: str) -> None:
