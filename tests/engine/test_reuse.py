@@ -46,7 +46,7 @@ def _run_reused(engine: Engine, *argv: str, **options: object) -> Ran:
     "script",
     [
         "ls /proc/self/fd; umask; pwd; id; env",
-        "cat /proc/self/status | grep -E '^(Cap|Seccomp|NoNewPrivs|Sig|Shd)'",
+        "cat /proc/self/status | grep -E '^(Cap|Seccomp|NoNewPrivs|Sig[BCIP]|Shd)'",
         "cat /proc/self/limits /proc/self/oom_score_adj; echo /proc/[0-9]*",
         "cat /proc/self/mountinfo | cut -d' ' -f5,6 | grep -v etc; mount | wc -l",
     ],
