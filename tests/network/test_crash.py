@@ -19,7 +19,7 @@ pytestmark = pytest.mark.needs(*NEEDS)
 
 def test_network_process_that_is_killed_in_the_middle_of_a_connect_leaves_nothing(island: Island) -> None:
     island("run", "--rm", "busybox", "true")
-    before = island.links()
+    before = island.settled_links()
     (pid,) = island.network_pids()
     os.kill(pid, signal.SIGSTOP)
     running = island.begin("run", "--rm", "--network", "bridge", "busybox", "true")
@@ -30,7 +30,7 @@ def test_network_process_that_is_killed_in_the_middle_of_a_connect_leaves_nothin
     said = running.communicate()[1]
     assert running.returncode == 125
     assert said == "container: the network process was killed while it connected the container; try again\n"
-    assert island.links() == before
+    await_that(lambda: island.links() == before)
     assert island("ps", "-aq") == ""
     assert island.call(_held) == []
     assert island("run", "--rm", "busybox", "echo", "well") == "well"
@@ -38,7 +38,7 @@ def test_network_process_that_is_killed_in_the_middle_of_a_connect_leaves_nothin
 
 def test_starts_while_the_network_process_is_killed_again_and_again_leak_nothing(island: Island) -> None:
     island("run", "--rm", "busybox", "true")
-    before = island.links()
+    before = island.settled_links()
     for _round in range(4):
         running = island.begin("run", "--rm", "busybox", "ip", "addr", "show", "eth0")
         while running.poll() is None:
@@ -142,7 +142,7 @@ def test_after_many_starts_links_addresses_and_rules_are_what_they_were(island: 
             assert attachment.exit_code == 0
 
     island("run", "--rm", "busybox", "true")
-    links, rules = island.links(), island.here.run("nft", "list", "ruleset")
+    links, rules = island.settled_links(), island.here.run("nft", "list", "ruleset")
     island.call(many)
     await_that(lambda: island.links() == links)
     assert island.here.run("nft", "list", "ruleset") == rules

@@ -164,6 +164,11 @@ class Island:
         """Return the names of the links there."""
         return [line.split()[0].partition("@")[0] for line in self.here.run("ip", "-br", "link").splitlines()]
 
+    def settled_links(self) -> list[str]:
+        """Wait until the kernel has taken away the cables of those who have ended; return what links there are."""
+        await_that(lambda: not any(name.startswith("veth") for name in self.links()))
+        return self.links()
+
     def close(self) -> None:
         """Remove all containers and networks, and end what runs there."""
         for running in self._started:
