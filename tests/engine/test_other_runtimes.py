@@ -18,6 +18,7 @@ from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions, ExecOptions
 from toolkit.engine.runtimes import command
 from toolkit.runtime.steps import CreateByRuntime, ShowOverlay, StartByRuntime
+from toolkit.volume.mount import VOLUME, MountSpec
 
 _CRUN = """#!/bin/sh
 # crun refuses a hybrid cgroup layout: where it cannot see the v2 tree, this is a v1 host
@@ -136,6 +137,10 @@ def test_what_another_runtime_cannot_have(engine: Engine) -> None:
     with pytest.raises(UnsupportedError, match="user namespace"):
         made.start()
     made.remove()
+    part = (MountSpec(VOLUME, "/part", "vol", subpath="in"),)
+    run(engine, "mkdir", "/whole/in", mounts=(MountSpec(VOLUME, "/whole", "vol"),))
+    with pytest.raises(UnsupportedError, match="cannot mount a part of a volume, in on /part"):
+        run(engine, "ls", "/part", mounts=part, runtime="runc")
 
 
 @pytest.mark.needs("root", "overlay", "busybox")

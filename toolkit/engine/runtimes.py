@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from toolkit.core.errors import InvalidError
+from toolkit.core.errors import InvalidError, UnsupportedError
 from toolkit.engine.options import OWN_RUNTIME
 
 TYPE_CHECKING = False
@@ -80,7 +80,15 @@ def prepared(config: "Config", root: str, resources: "Resources", seccomp: "dict
         root: where the root file system is to be seen.
         resources: the limits that this host can hold.
         seccomp: OCI's `linux.seccomp`; None: no filter.
+
+    Raises:
+        UnsupportedError: a part of a volume is to be mounted: the specification knows no such thing, and whoever does
+            not know it would show the whole.
     """
+    part = next((entry for entry in config.get("mounts", ()) if entry.get("subpath")), None)
+    if part is not None:
+        message = f"another runtime cannot mount a part of a volume, {part['subpath']} on {part['destination']}"
+        raise UnsupportedError(message, hint="leave out volume-subpath, or --runtime")
     linux: Linux = {**config.get("linux", {}), "resources": resources}
     if seccomp is not None:
         linux["seccomp"] = seccomp
