@@ -1,6 +1,7 @@
 """What `pip install .` installs."""
 
 import configparser
+import json
 import os
 import pathlib
 import subprocess
@@ -37,7 +38,7 @@ def _sources(directory: str) -> set[str]:
 
 @pytest.mark.timeout(300)
 def test_every_file_of_the_package_is_installed(wheel: zipfile.ZipFile) -> None:
-    installed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    installed = {name for name in wheel.namelist() if ".dist-info/" not in name and ".data/" not in name}
     labs = {f"toolkit/lab/{name}" for name in _sources("labs")}
     assert installed == _sources("toolkit") | labs | {f"toolkit/lab/engine_tests/{name}" for name in _ENGINE_TESTS}
     assert "toolkit/py.typed" in installed
@@ -65,3 +66,10 @@ def test_the_command_and_the_licence_are_installed(wheel: zipfile.ZipFile) -> No
     entries.read_string(wheel.read(f"{info}/entry_points.txt").decode())
     assert dict(entries["console_scripts"]) == {"container": "toolkit.cli.main:main"}
     assert b"Apache License" in wheel.read(f"{info}/licenses/LICENSE")
+
+
+@pytest.mark.timeout(300)
+def test_jupyter_is_told_of_the_extension_of_its_server(wheel: zipfile.ZipFile) -> None:
+    (name,) = [name for name in wheel.namelist() if ".data/" in name]
+    assert name.endswith(".data/data/etc/jupyter/jupyter_server_config.d/container-toolkit.json")
+    assert json.loads(wheel.read(name)) == {"ServerApp": {"jpserver_extensions": {"toolkit.notebook.server": True}}}

@@ -85,10 +85,10 @@ def prepared(config: "Config", root: str, resources: "Resources", seccomp: "dict
         UnsupportedError: a part of a volume is to be mounted: the specification knows no such thing, and whoever does
             not know it would show the whole.
     """
-    part = next((entry for entry in config.get("mounts", ()) if entry.get("subpath")), None)
-    if part is not None:
-        message = f"another runtime cannot mount a part of a volume, {part['subpath']} on {part['destination']}"
-        raise UnsupportedError(message, hint="leave out volume-subpath, or --runtime")
+    for entry in config.get("mounts", ()):
+        if part := entry.get("subpath"):
+            message = f"another runtime cannot mount a part of a volume, {part} on {entry['destination']}"
+            raise UnsupportedError(message, hint="leave out volume-subpath, or --runtime")
     linux: Linux = {**config.get("linux", {}), "resources": resources}
     if seccomp is not None:
         linux["seccomp"] = seccomp
