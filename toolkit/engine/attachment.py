@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from toolkit.linux import process
 from toolkit.runtime import client, frames
+from toolkit.trace.wire import Recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,10 +42,14 @@ class Attachment:
         self._pidfd = process.find_pidfd(pid) if pid else -1
         self.exit_code: int | None = None
         self.oom_killed = False
-        self.events: list[Event] = []
-        """What the runtime recorded while it started the process, where that was asked for."""
+        self.recorded = Recorded()
         self.plan: tuple[Step, ...] = ()
         """The steps that made the container, where this attachment is from its start on."""
+
+    @property
+    def events(self) -> "list[Event]":
+        """What the runtime recorded while it started the process, where that was asked for."""
+        return self.recorded.events
 
     @property
     def is_exec(self) -> bool:
@@ -63,7 +68,7 @@ class Attachment:
                 if self._take(json.loads(content)):
                     break
             elif kind == frames.TRACE:
-                self.events += frames.events_of(content)
+                self.recorded.take(content)
             else:
                 return Output("stderr" if kind == frames.STDERR else "stdout", content)
         self._end()

@@ -239,7 +239,7 @@ class Container:
         attachment = self._attached(start.session)
         attachment.on_exit = functools.partial(self._left, attachment)
         self._started_s = time.time()
-        attachment.events = start.events
+        attachment.recorded = start.recorded
         attachment.plan = start.plan
         return attachment
 

@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+from toolkit.trace.wire import Recorded
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from toolkit.runtime import client
-    from toolkit.trace import Event
 
 
 class Start:
@@ -16,8 +17,8 @@ class Start:
         """Follow the start on the connection to its monitor."""
         self.session = session
         self.plan = session.plan
-        self.events: list[Event] = []
-        """What was recorded so far, where that was asked for."""
+        self.recorded = Recorded()
+        """The calls so far, where they were asked for."""
         self.pid = 0
         """The host's number for the process, once its program runs."""
         self._has_begun = False
@@ -53,7 +54,7 @@ class Start:
         self._has_begun = True
         kind, content = received
         if kind == frames.TRACE:
-            self.events += frames.events_of(content)
+            self.recorded.take(content)
             return {"event": "trace"}
         message: dict[str, Any] = json.loads(content)
         return message
@@ -64,7 +65,9 @@ class Start:
         The process itself may have stopped at its first step before its maker has told of it.
         """
         while True:
-            found = [event.result for event in self.events if event.area == "namespace.clone" and event.result > 0]
+            found = [
+                event.result for event in self.recorded.events if event.area == "namespace.clone" and event.result > 0
+            ]
             if found or self._receive() is None:
                 return found[-1] if found else 0
 

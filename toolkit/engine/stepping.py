@@ -84,7 +84,7 @@ class Stepper(Walk):
         """What was seen, by the index of the step that came next."""
         self.watches = False
         """Look before every step, also where several are done at once: what a recording needs."""
-        self.events = start.events
+        self.events = start.recorded.events
         self._pid = 0
         self._is_owed = False
         self._output = bytearray()
@@ -181,6 +181,7 @@ class Stepper(Walk):
         self._start.wait()  # an interrupt in here leaves an answer that is still to come
         try:
             following = self._start.advance()
+            self.events = self._start.recorded.events
             self._is_owed = False
             self._arrive(following)
         except EngineError as exc:

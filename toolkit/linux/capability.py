@@ -253,7 +253,7 @@ def capset(effective: int, permitted: int, inheritable: int = 0) -> None:
     """
     header = struct.pack("=Ii", _VERSION_3, 0)
     low_high = [mask >> shift & 0xFFFFFFFF for shift in (0, 32) for mask in (effective, permitted, inheritable)]
-    with span("capability.set", lambda: capset_text(effective, permitted, inheritable), _EPERM):
+    with span("capability.set", (capset_text, effective, permitted, inheritable), _EPERM):
         syscall("capset", header, struct.pack("=6I", *low_high))
 
 

@@ -19,7 +19,7 @@ def open_file(path: str, flags: int, mode: int = 0) -> int:
         open(2)
     """
     flags |= os.O_CLOEXEC
-    with span("file.open", lambda: _open_text(path, flags, mode), {errno.ENOENT: f"{path} does not exist"}) as here:
+    with span("file.open", (_open_text, path, flags, mode), {errno.ENOENT: f"{path} does not exist"}) as here:
         return here.returns(os.open(path, flags, mode))
 
 
@@ -95,11 +95,15 @@ def mknod(name: str, mode: int, major: int, minor: int, directory_fd: int) -> No
     See Also:
         mknod(2)
     """
-    with span("file.mknod", lambda: _mknod_text(name, mode, major, minor, directory_fd), _MKNOD_HINTS):
+    with span("file.mknod", (_mknod_text, name, mode, major, minor, directory_fd), _MKNOD_HINTS):
         os.mknod(name, mode, os.makedev(major, minor), dir_fd=directory_fd)
 
 
 _MKNOD_HINTS = {errno.EPERM: "device nodes need CAP_MKNOD in the first user namespace"}
+
+
+def _symlink_text(target: str, directory_fd: int, name: str) -> str:
+    return f"symlinkat({quoted(target)}, {directory_fd}, {quoted(name)})"
 
 
 def _mknod_text(name: str, mode: int, major: int, minor: int, directory_fd: int) -> str:
@@ -119,5 +123,5 @@ def chown(name: str, uid: int, gid: int, directory_fd: int) -> None:
 
 def symlink(target: str, name: str, directory_fd: int) -> None:
     """Make a symbolic link in an open directory."""
-    with span("file.symlink", lambda: f"symlinkat({quoted(target)}, {directory_fd}, {quoted(name)})"):
+    with span("file.symlink", (_symlink_text, target, directory_fd, name)):
         os.symlink(target, name, dir_fd=directory_fd)

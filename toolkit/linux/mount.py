@@ -94,7 +94,7 @@ def mount(source: str | None, target: str, fstype: str | None, flags: int = 0, d
     See Also:
         mount(2)
     """
-    with span("mount.mount", lambda: mount_text(source, target, fstype, flags, data), _MOUNT_HINTS):
+    with span("mount.mount", (mount_text, source, target, fstype, flags, data), _MOUNT_HINTS):
         _mount(_bytes(source), os.fsencode(target), _bytes(fstype), flags, _bytes(data))
 
 

@@ -86,6 +86,10 @@ def setrlimit(name: str, soft: int, hard: int) -> None:
             raise OSError(number, os.strerror(number)) from exc
 
 
+def _death_signal_text(number: int) -> str:
+    return f"prctl(PR_SET_PDEATHSIG, {signals.name(number) if number else 0})"
+
+
 def set_parent_death_signal(number: int) -> None:
     """Have the kernel send a signal to this process when its parent dies.
 
@@ -95,7 +99,7 @@ def set_parent_death_signal(number: int) -> None:
     See Also:
         PR_SET_PDEATHSIG(2const)
     """
-    with span("process.prctl", lambda: f"prctl(PR_SET_PDEATHSIG, {signals.name(number) if number else 0})"):
+    with span("process.prctl", (_death_signal_text, number)):
         _prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 

@@ -78,15 +78,19 @@ def openat2(directory_fd: int, path: str, flags: int, *, mode: int = 0, resolve:
     """
     flags |= os.O_CLOEXEC
     how = _OpenHow(flags, mode, resolve)
-    with span("file.openat2", lambda: _openat2_text(directory_fd, path, how), _OPENAT2_HINTS) as here:
+    with span("file.openat2", (_openat2_text, directory_fd, path, flags, mode, resolve), _OPENAT2_HINTS) as here:
         return here.returns(_openat2(_NR_OPENAT2, directory_fd, os.fsencode(path), ctypes.byref(how), _HOW_BYTES))
 
 
-def _openat2_text(directory_fd: int, path: str, how: _OpenHow) -> str:
-    mode_text = f", mode=0{how.mode:o}" if how.mode else ""
-    resolve_text = flag_names(how.resolve, _RESOLVE_NAMES)
-    flags_text = open_flags_text(how.flags)
+def _openat2_text(directory_fd: int, path: str, flags: int, mode: int, resolve: int) -> str:
+    mode_text = f", mode=0{mode:o}" if mode else ""
+    resolve_text = flag_names(resolve, _RESOLVE_NAMES)
+    flags_text = open_flags_text(flags)
     return f"openat2({directory_fd}, {quoted(path)}, {{flags={flags_text}{mode_text}, resolve={resolve_text}}}, 24)"
+
+
+def _mkdir_text(directory_fd: int, name: str, mode: int) -> str:
+    return f"mkdirat({directory_fd}, {quoted(name)}, 0{mode:o})"
 
 
 def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH, mode: int = 0) -> int:
@@ -124,7 +128,7 @@ def _make_last(root_fd: int, path: str, mode: int) -> str:
             return ""
         raise
     try:
-        with span("file.mkdir", lambda: f"mkdirat({parent_fd}, {quoted(name)}, 0{mode:o})"):
+        with span("file.mkdir", (_mkdir_text, parent_fd, name, mode)):
             os.mkdir(name, mode, dir_fd=parent_fd)
     except OSError as exc:
         if exc.errno == errno.EEXIST:  # a symlink to something that does not exist
@@ -213,7 +217,7 @@ def _make_one(root_fd: int, parent: str, name: str, mode: int) -> None:
 def make_directory(directory_fd: int, name: str, mode: int = 0o755) -> None:
     """Make a directory in an open one; one that is there is fine."""
     try:
-        with span("file.mkdir", lambda: f"mkdirat({directory_fd}, {quoted(name)}, 0{mode:o})"):
+        with span("file.mkdir", (_mkdir_text, directory_fd, name, mode)):
             os.mkdir(name, mode, dir_fd=directory_fd)
     except OSError as exc:
         if exc.errno != errno.EEXIST:  # else another process was quicker

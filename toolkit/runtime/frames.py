@@ -22,11 +22,11 @@ See Also:
     Docker Engine API, "Attach to a container", Stream format
 """
 
-import marshal
 import struct
 from _socket import MSG_WAITALL
 
 from toolkit.core import document
+from toolkit.trace import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,21 +68,9 @@ def parse_control(content: bytes) -> "dict[str, Any]":
     return message
 
 
-def encode_events(events: "list[Event]") -> bytes:
-    """Return recorded calls as `marshal` writes them, since whoever is timed does it."""
-    return marshal.dumps([tuple(event) for event in events])
-
-
 def trace(events: "list[Event]") -> bytes:
     """Return a frame of kind TRACE: recorded calls."""
-    return frame(TRACE, encode_events(events))
-
-
-def events_of(content: bytes) -> "list[Event]":
-    """Return what `encode_events` was given, in a process that runs the same code."""
-    from toolkit.trace import Event
-
-    return [Event._make(fields) for fields in marshal.loads(content)]  # noqa: S302 - from a socket that is root's alone
+    return frame(TRACE, wire.encode(events))
 
 
 def send_events(sock: "Socket", events: "list[Event]") -> None:

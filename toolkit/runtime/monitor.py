@@ -28,6 +28,7 @@ from toolkit.runtime.policy import Policy
 from toolkit.runtime.relay import Peer, Relay
 from toolkit.runtime.request import Request
 from toolkit.runtime.tending import Tending
+from toolkit.trace import wire
 
 CHANNEL_FD = 4
 """The socket to the worker."""
@@ -119,7 +120,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: int = 
 
 def _exec_frame(executing: bytes) -> bytes:
     """Return the event of an execve that has just worked, as a frame."""
-    (event,) = frames.events_of(executing[1:])
+    (event,) = wire.decode(executing[1:])
     if event.cost_ns == 0:
         event = event._replace(cost_ns=time.monotonic_ns() - event.start_ns)
     return frames.trace([event])

@@ -19,7 +19,7 @@ from toolkit.runtime import channel, frames, handover, remains, steps
 from toolkit.runtime.context import Context
 from toolkit.runtime.perform import Watcher, carry_out
 from toolkit.runtime.request import Request
-from toolkit.trace import Event, Recorder
+from toolkit.trace import Event, Recorder, wire
 from toolkit.trace.recorder import set_current
 
 TYPE_CHECKING = False
@@ -159,7 +159,7 @@ class Start:
         if executing["exec"] is not None:
             event = Event.from_json(executing["exec"])
             event = event._replace(cost_ns=time.monotonic_ns() - event.start_ns)
-            self.executing = frames.encode_events([event])
+            self.executing = wire.encode([event])
 
 
 def _kill_and_wait(pidfd: int) -> None:

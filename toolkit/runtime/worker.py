@@ -19,7 +19,7 @@ from toolkit.runtime.perform import Watcher, be_init, carry_out, die_with_maker
 from toolkit.runtime.rehearsal import rehearse_worker
 from toolkit.runtime.request import Request
 from toolkit.runtime.steps import RESERVE_STEPS
-from toolkit.trace import Event, Recorder, recording
+from toolkit.trace import Event, Recorder, recording, wire
 from toolkit.trace.recorder import set_current
 
 TYPE_CHECKING = False
@@ -64,7 +64,7 @@ class ToMonitor:
 
     def executing(self, event: Event | None) -> None:
         """Say that execve comes next."""
-        body = b"" if event is None else frames.encode_events([event])
+        body = b"" if event is None else wire.encode([event])
         handover.send(self._monitor, handover.EXECUTING, body)
 
     def failed(self, message: channel.Message) -> None:
@@ -252,7 +252,9 @@ def _begin_early(context: Context) -> tuple[list[Event], EngineError | None]:
 
     What goes wrong is kept for whoever asks.
     """
-    with recording(Recorder(steps.INIT)) as recorder:
+    recorder = Recorder(steps.INIT)
+    recorder.leaves_unspelled = True
+    with recording(recorder):
         try:
             for index, step in enumerate(RESERVE_STEPS[1:], 1):
                 recorder.step = index
@@ -265,6 +267,7 @@ def _begin_early(context: Context) -> tuple[list[Event], EngineError | None]:
 def _record_early(pid: int, birth: Birth, born_ns: int, early: list[Event]) -> None:
     """Begin the record with what was done before anyone asked for it: this process was made, then `early`."""
     recorder = Recorder(steps.INIT)
+    recorder.leaves_unspelled = True
     results = (0, pid)[-len(birth.calls) :]
     ends_ns = (*birth.begun_ns[1:], born_ns)
     made = zip(birth.calls, results, birth.begun_ns, ends_ns, strict=True)

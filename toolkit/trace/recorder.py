@@ -20,7 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
+
+    Call = str | Callable[[], str] | tuple[Callable[..., str], *tuple[Any, ...]]
 
 _NO_HINTS: "Mapping[int, str]" = {}
 
@@ -28,7 +30,7 @@ _NO_HINTS: "Mapping[int, str]" = {}
 class Recorder:
     """Collects events, in the order in which the calls ended."""
 
-    __slots__ = ("actor", "events", "pid", "sink", "step")
+    __slots__ = ("actor", "events", "leaves_unspelled", "pid", "sink", "step")
 
     def __init__(self, actor: str = "client", sink: "Callable[[Event], None] | None" = None) -> None:
         """Collect for `actor`; hand each event to `sink` too, as soon as its call is over."""
@@ -37,6 +39,8 @@ class Recorder:
         self.pid = os.getpid()  # whoever forks sets a recorder of its own there
         self.sink = sink
         self.step = -1
+        self.leaves_unspelled = False
+        """Keep a function and its arguments in place of a call's text: the events are for `wire.encode` alone."""
 
     def add(self, event: Event) -> None:
         """Keep an event, also one that another process made."""
@@ -89,14 +93,16 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
 
     Args:
         area: see `Event.area`.
-        call: the call as strace prints it, or what returns that: the text is needed only where somebody records, or
-            the call fails, and to spell all calls of a start takes longer than the kernel takes for a third of them.
+        call: the call as strace prints it, or what returns that, or a function of a module and its arguments that do:
+            the text is needed only where somebody records, or the call fails, and to spell all calls of a start takes
+            longer than the kernel takes for a third of them.  A function and arguments may be spelled by whoever reads
+            the record (`wire.py`).
         hints: the cure for each errno that has one.
     """
 
     __slots__ = ("_recorder", "_start_ns", "area", "call", "hints", "result")
 
-    def __init__(self, area: str, call: "str | Callable[[], str]", hints: "Mapping[int, str]" = _NO_HINTS) -> None:
+    def __init__(self, area: str, call: "Call", hints: "Mapping[int, str]" = _NO_HINTS) -> None:
         self.area = area
         self.call = call
         self.hints = hints
@@ -115,7 +121,13 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
 
     def text(self) -> str:
         """Return the call as strace prints it."""
-        return self.call if isinstance(self.call, str) else self.call()
+        call = self.call
+        if isinstance(call, str):
+            return call
+        if isinstance(call, tuple):
+            spell, *facts = call
+            return spell(*facts)
+        return call()
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, _tb: "TracebackType | None"
@@ -128,10 +140,11 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
             cost_ns = time.monotonic_ns() - self._start_ns
             name = "" if failed is None else _errno.errorcode.get(failed, str(failed))
             result = self.result if failed is None else -1
-            facts = (self.area, self.text(), result, name, self._start_ns, cost_ns)
+            call = self.call if recorder.leaves_unspelled and type(self.call) is tuple else self.text()
+            facts = (self.area, call, result, name, self._start_ns, cost_ns)
             recorder.add(_new(Event, (*facts, recorder.pid, recorder.actor, recorder.step)))
         if failed is not None and not isinstance(exc, SyscallError):
-            raise SyscallError(self.call, failed, hint=self.hints.get(failed, "")) from exc
+            raise SyscallError(self.text, failed, hint=self.hints.get(failed, "")) from exc
 
 
 Span = span
