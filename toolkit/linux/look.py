@@ -3,6 +3,7 @@
 Nothing here disturbs the process, and nothing of it is executed.
 """
 
+import functools
 import os
 
 from toolkit.core.errors import SyscallError
@@ -37,6 +38,7 @@ def mounts(pid: int | str) -> tuple[Mount, ...]:
     return tuple(_mount(line) for line in read(f"/proc/{pid}/mountinfo").splitlines())
 
 
+@functools.lru_cache(maxsize=512)  # from one look to the next hardly a line differs
 def _mount(line: str) -> Mount:
     head, _, tail = line.partition(" - ")
     ident, parent, device, root, point, options, *optional = head.split(" ")
@@ -63,7 +65,7 @@ def powers(pid: int | str) -> Powers:
         proc_pid_status(5)
     """
     facts = _status(pid)
-    sets = {name: tuple(capability.names(int(facts[name], 16))) for name in facts if name.startswith("Cap")}
+    sets = {name: _names(facts[name]) for name in facts if name.startswith("Cap")}
     return Powers(
         int(facts["Uid"].split()[1]),
         int(facts["Gid"].split()[1]),
@@ -75,6 +77,11 @@ def powers(pid: int | str) -> Powers:
         no_new_privs=facts.get("NoNewPrivs", "0") == "1",
         seccomp=facts.get("Seccomp", "0") != "0",
     )
+
+
+@functools.lru_cache(maxsize=32)
+def _names(digits: str) -> tuple[str, ...]:
+    return tuple(capability.names(int(digits, 16)))
 
 
 def _status(pid: int | str) -> dict[str, str]:
