@@ -20,8 +20,12 @@ pytestmark = pytest.mark.needs("root", "overlay", "busybox", "tmpfs")
 
 @pytest.fixture
 def small(template_root: str, engine_root: EngineRoot) -> Iterator[Engine]:
-    """Return an engine on a disk of a few megabytes."""
+    """Return an engine on a disk of a few megabytes, with the settings of every test's."""
+    with open(f"{engine_root.root}/daemon.json") as file:
+        settings = file.read()
     mount("tmpfs", engine_root.root, "tmpfs", 0, "size=16m,nr_inodes=3000")
+    with open(f"{engine_root.root}/daemon.json", "w") as file:
+        file.write(settings)
     made = open_engine(engine_root, template_root, shutil.copy2)
     yield made
     _free(made)
