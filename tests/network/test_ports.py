@@ -31,7 +31,7 @@ def test_published_port_is_reached_from_the_world_from_here_and_by_loopback(clea
 def test_published_port_is_reached_by_ipv6_where_the_network_has_it(clean: Island) -> None:
     clean("network", "create", "--ipv6", "six")
     clean.serve("web", "--network", "six", "-p", "8080:80")
-    assert ask(clean.world, ISLAND6, 8080) == "this is web"
+    await_that(lambda: ask(clean.world, ISLAND6, 8080) == "this is web")  # a new neighbour is found in a second or two
     assert ask(clean.here, ISLAND6, 8080) == "this is web"
     clean("rm", "-f", "web")
     clean("network", "rm", "six")

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import threading
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -292,3 +293,6 @@ def test_who_waits_for_the_end_sees_it_whatever_becomes_of_the_picture(
     opened = terminal("true")
     opened.wait(10)
     assert not opened.is_open
+    for thread in threading.enumerate():  # it throws, and is seen to, while this test is the one that runs
+        if thread.name == "terminal":
+            thread.join(10)
