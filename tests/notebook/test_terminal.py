@@ -4,8 +4,8 @@ import contextlib
 import os
 import pathlib
 import re
-import threading
 import resource
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
