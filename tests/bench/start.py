@@ -53,6 +53,7 @@ def cold(engine: Engine, image: str, rounds: int) -> Iterator[Figure]:
     """Time the command itself, Python's own start included."""
     command = f"{os.path.dirname(sys.executable)}/container"
     environ = {**os.environ, "CONTAINER_ROOT": engine.paths.root, "CONTAINER_RUN": engine.paths.run}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs is compiled; the first round compiles a checkout
 
     def call(*arguments: str) -> None:
         subprocess.run([command, *arguments], env=environ, check=True, stdout=subprocess.DEVNULL)
