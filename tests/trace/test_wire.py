@@ -14,8 +14,7 @@ PLAIN = Event("a.b", "call(1)", 3, "", 10, 20, 30, "init", 4)
 
 def open_twice(directory: Path, *, leaves_unspelled: bool) -> list[Event]:
     """Record an openat2 that works and one that fails."""
-    recorder = Recorder("init")
-    recorder.leaves_unspelled = leaves_unspelled
+    recorder = Recorder("init", leaves_unspelled=leaves_unspelled)
     root = os.open(directory, os.O_PATH)
     try:
         with recording(recorder):

@@ -181,7 +181,7 @@ class Stepper(Walk):
         self._start.wait()  # an interrupt in here leaves an answer that is still to come
         try:
             following = self._start.advance()
-            self.events = self._start.recorded.events
+            self.events = self._start.recorded.events  # decodes what has come
             self._is_owed = False
             self._arrive(following)
         except EngineError as exc:

@@ -2,7 +2,7 @@
 
 import os
 
-from toolkit.linux import mount
+from toolkit.linux import mount, rooted
 from toolkit.linux.flags import flag_names
 
 _KEPT_ON_REMOUNT = (
@@ -31,3 +31,16 @@ def kept_flags(path: str) -> int:
     """Return the flags that a user namespace may not clear when it remounts `path`."""
     present = os.statvfs(path).f_flag
     return sum(flag for bit, flag in _KEPT_ON_REMOUNT if present & bit)
+
+
+def make_read_only(root_fd: int, path: str) -> None:
+    """Let nobody write through what has just been mounted on `path` of a root.
+
+    It is opened anew: a descriptor from before the mount leads below it.
+    """
+    fd = rooted.open_in_root(root_fd, path)
+    try:
+        flags = mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY | kept_flags(by_fd(fd))
+        mount.mount(None, by_fd(fd), None, flags)
+    finally:
+        os.close(fd)

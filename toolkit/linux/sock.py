@@ -5,6 +5,7 @@ C: 0.4 MB, and 100 KB more in each monitor that touches it.  Here are the
 objects of C themselves.  They are close-on-exec, too.
 """
 
+import os
 import struct
 from _socket import (
     AF_INET,
@@ -28,6 +29,7 @@ __all__ = [
     "Socket",
     "accept",
     "adopt",
+    "connect_in",
     "for_ioctl",
     "has_ended",
     "listen_at",
@@ -64,6 +66,24 @@ def accept(listener: Socket, kind: int = SOCK_STREAM) -> Socket:
         OSError: EMFILE, ENFILE, ENOBUFS, ENOMEM: no room for it; ECONNABORTED: whoever connected has left.
     """
     return adopt(_accept(listener)[0], kind)
+
+
+def connect_in(connection: Socket, directory: str, name: str) -> None:
+    """Connect to the socket `name` in a directory, whose path may be too long for an address; close it if that fails.
+
+    Raises:
+        OSError: ENOENT or ECONNREFUSED if nobody listens there.
+    """
+    fd = -1
+    try:
+        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        connection.connect(f"/proc/self/fd/{fd}/{name}")
+    except OSError:
+        connection.close()
+        raise
+    finally:
+        if fd >= 0:
+            os.close(fd)
 
 
 def listen_at(path: str, backlog: int) -> Socket:

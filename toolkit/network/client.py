@@ -106,7 +106,7 @@ class NetworkProcess:
         return True
 
     def _connect(self) -> sock.Socket:
-        return connect_in(self._run_dir, self.socket)
+        return _connect(self._run_dir, self.socket)
 
     def _spawn(self) -> None:
         """Start it on a socket that listens already: nobody has to wait until it is ready."""
@@ -175,7 +175,7 @@ class NetworkProcess:
         except FileNotFoundError:
             return  # somebody else does it
         try:
-            connection = connect_in(self._run_dir, aside)
+            connection = _connect(self._run_dir, aside)
             wire.receive(connection)
             connection.close()
         except OSError as exc:
@@ -185,23 +185,9 @@ class NetworkProcess:
             _unlink(f"{self._run_dir}/{aside}")
 
 
-def connect_in(directory: str, name: str) -> sock.Socket:
-    """Connect to the process whose socket lies in a directory; its path may be too long for an address.
-
-    Raises:
-        OSError: ENOENT or ECONNREFUSED if there is none.
-    """
+def _connect(directory: str, name: str) -> sock.Socket:
     connection = sock.unix(sock.SOCK_SEQPACKET)
-    fd = -1
-    try:
-        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        connection.connect(f"/proc/self/fd/{fd}/{name}")
-    except OSError:
-        connection.close()
-        raise
-    finally:
-        if fd >= 0:
-            os.close(fd)
+    sock.connect_in(connection, directory, name)
     return connection
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.core.errors import EngineError, StartError
 from toolkit.linux import lock
+from toolkit.linux.sock import connect_in
 from toolkit.runtime import channel, frames
 from toolkit.runtime.meeting import ATTACH_SOCKET, BACKLOG, LISTENER_FD, OUTSIDE_SUFFIX
 
@@ -268,19 +269,9 @@ class Zygote:
 
 
 def _connect_in(directory: str, name: str) -> socket.socket:
-    """Connect to a socket whose path may be too long for an address."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    fd = -1
-    try:
-        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        sock.connect(f"/proc/self/fd/{fd}/{name}")
-    except OSError:
-        sock.close()
-        raise
-    finally:
-        if fd >= 0:
-            os.close(fd)
-    return sock
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connect_in(connection, directory, name)
+    return connection
 
 
 def attach(container_run_dir: str, *, output: bool, stdin: bool) -> Session | None:

@@ -252,9 +252,7 @@ def _begin_early(context: Context) -> tuple[list[Event], EngineError | None]:
 
     What goes wrong is kept for whoever asks.
     """
-    recorder = Recorder(steps.INIT)
-    recorder.leaves_unspelled = True
-    with recording(recorder):
+    with recording(Recorder(steps.INIT, leaves_unspelled=True)) as recorder:
         try:
             for index, step in enumerate(RESERVE_STEPS[1:], 1):
                 recorder.step = index
@@ -266,8 +264,7 @@ def _begin_early(context: Context) -> tuple[list[Event], EngineError | None]:
 
 def _record_early(pid: int, birth: Birth, born_ns: int, early: list[Event]) -> None:
     """Begin the record with what was done before anyone asked for it: this process was made, then `early`."""
-    recorder = Recorder(steps.INIT)
-    recorder.leaves_unspelled = True
+    recorder = Recorder(steps.INIT, leaves_unspelled=True)
     results = (0, pid)[-len(birth.calls) :]
     ends_ns = (*birth.begun_ns[1:], born_ns)
     made = zip(birth.calls, results, birth.begun_ns, ends_ns, strict=True)

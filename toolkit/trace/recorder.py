@@ -32,15 +32,23 @@ class Recorder:
 
     __slots__ = ("actor", "events", "leaves_unspelled", "pid", "sink", "step")
 
-    def __init__(self, actor: str = "client", sink: "Callable[[Event], None] | None" = None) -> None:
-        """Collect for `actor`; hand each event to `sink` too, as soon as its call is over."""
+    def __init__(
+        self,
+        actor: str = "client",
+        sink: "Callable[[Event], None] | None" = None,
+        *,
+        leaves_unspelled: bool = False,
+    ) -> None:
+        """Collect for `actor`; hand each event to `sink` too, as soon as its call is over.
+
+        `leaves_unspelled`: keep a function and its arguments in place of a call's text, for `wire.encode` alone.
+        """
         self.events: list[Event] = []
         self.actor = actor
         self.pid = os.getpid()  # whoever forks sets a recorder of its own there
         self.sink = sink
         self.step = -1
-        self.leaves_unspelled = False
-        """Keep a function and its arguments in place of a call's text: the events are for `wire.encode` alone."""
+        self.leaves_unspelled = leaves_unspelled
 
     def add(self, event: Event) -> None:
         """Keep an event, also one that another process made."""

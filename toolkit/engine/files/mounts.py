@@ -10,7 +10,7 @@ import stat
 from toolkit.core.errors import ConflictError
 from toolkit.engine import mounting
 from toolkit.linux import file, mount, rooted
-from toolkit.linux.mountpoint import by_fd, kept_flags
+from toolkit.linux.mountpoint import by_fd, make_read_only
 from toolkit.volume import local
 from toolkit.volume.mount import BIND
 from toolkit.volume.store import LOCAL
@@ -87,9 +87,4 @@ def _bind(root_fd: int, source: int, point: "MountPoint", *, makes_target: bool)
     finally:
         os.close(target)
     if point.read_only:
-        fd = rooted.open_in_root(root_fd, point.destination)
-        try:
-            flags = mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY | kept_flags(by_fd(fd))
-            mount.mount(None, by_fd(fd), None, flags)
-        finally:
-            os.close(fd)
+        make_read_only(root_fd, point.destination)

@@ -9,7 +9,7 @@ from toolkit.core.record import NamedTuple
 from toolkit.linux import file, mount, namespace, process, rooted, signals
 from toolkit.linux.copytree import copy_tree
 from toolkit.linux.flags import quoted
-from toolkit.linux.mountpoint import by_fd, flags_text, kept_flags
+from toolkit.linux.mountpoint import by_fd, flags_text, kept_flags, make_read_only
 from toolkit.runtime.steps.base import INIT, OUTSIDE, step
 from toolkit.runtime.steps.root import MOVE_FLAGS
 
@@ -336,12 +336,7 @@ class MaskPath(NamedTuple):
             if null >= 0:
                 os.close(null)
         if null < 0:
-            fd = rooted.open_in_root(root_fd, self.path)
-            try:
-                flags = mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY | kept_flags(by_fd(fd))
-                mount.mount(None, by_fd(fd), None, flags)
-            finally:
-                os.close(fd)
+            make_read_only(root_fd, self.path)
 
     def apply(self, context: "Context") -> None:
         try:
