@@ -156,7 +156,7 @@ class Stepper(Walk):
     def _advance(self, end: int) -> None:
         self._must_be_half_made()
         while self.index < end and self._state == HALF_MADE:
-            if self.index + 1 >= end or self.watches:
+            if not self._is_owed and (self.index + 1 >= end or self.watches):  # one that was begun may be over by now
                 self._before = self.look()
             self._do_one()
             if self.watches and self._state == HALF_MADE:
