@@ -119,7 +119,7 @@ class Containers:
         mode = options.network
         if mode in ("none", "host") or mode.startswith("container:") or (mode == "default" and file.bridge == "none"):
             return options, {}, _discarded(options)
-        from toolkit.engine import networks
+        from toolkit.engine.wish import Wish, check_wish
 
         warning = ""
         if mode == "default":
@@ -131,8 +131,8 @@ class Containers:
         options = options._replace(network=network.name)
         if network.driver != "bridge":
             return options, {}, _discarded(options)
-        wish = networks.Wish(options.ip, options.ip6, options.mac_address, options.network_aliases)
-        networks.check_wish(network, wish)
+        wish = Wish(options.ip, options.ip6, options.mac_address, options.network_aliases)
+        check_wish(network, wish)
         return options, {network.name: wish._asdict()}, warnings
 
     def _insert(self, ident: str, name: str, doc: dict[str, Any], *, is_held: bool) -> Container:
