@@ -50,6 +50,7 @@ import sys
 # `os.mkdir`, `os.chroot`, `os.chdir`, `os.chroot` again. (A directory that is there already is an error: use
 # `os.makedirs(..., exist_ok=True)`.)
 
+
 # %% solution="escape"
 def escape():
     ### BEGIN SOLUTION
@@ -79,6 +80,7 @@ check("L3.1")
 # The machine's root was still there; chroot had only hidden it. So take it away. Write `lock_in`, which gives the
 # process a mount namespace of its own, makes `rootfs` its root with `pivot_root`, and takes off the old one. (In lab 1
 # you have written this as `new_root`; here it begins with `unshare`.)
+
 
 # %% solution="lock_in"
 def lock_in():
@@ -129,6 +131,7 @@ check("L3.2")
 #
 # Write `close_doors`, which closes all open files but 0, 1 and 2. A list of what is open would not do: you cannot know
 # what some library has opened.
+
 
 # %% solution="close_doors"
 def close_doors():

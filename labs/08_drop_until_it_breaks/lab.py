@@ -40,6 +40,7 @@ lab.begin()
 # options that you want to try. *Expect:* all five steps, for a container has 14 capabilities if you do not say
 # otherwise.
 
+
 # %%
 def errand(options=""):
     with open("errand.sh") as script:

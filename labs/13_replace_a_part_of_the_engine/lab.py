@@ -41,6 +41,7 @@ lab.begin()
 #
 # Write `parse_bytes`, which takes a text and returns an `int`. Fractions of a byte are cut off.
 
+
 # %% solution="parse_bytes"
 def parse_bytes(text):
     ### BEGIN SOLUTION
@@ -112,6 +113,7 @@ print(f"{parse(['CHOWN', 'cap_kill']):b}", names(DEFAULT))
 #
 # Whoever adds by name what is not available gets an `UnsupportedError`: `this host cannot give a container <names>`,
 # with the hint `it is missing from the bounding set of the engine itself`.
+
 
 # %% solution="tweak"
 def tweak(add=(), drop=(), *, privileged=False, available=ALL, default=DEFAULT):

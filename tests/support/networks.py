@@ -141,7 +141,14 @@ class Island:
 
     def network_pids(self) -> list[int]:
         """Return the pids of the engine's network process."""
-        wanted = f"{self.where.run}/network-".encode()
+        return self._pids("network-")
+
+    def dns_pids(self) -> list[int]:
+        """Return the pids of the engine's name server."""
+        return self._pids("dns.sock")
+
+    def _pids(self, socket_name: str) -> list[int]:
+        wanted = f"{self.where.run}/{socket_name}".encode()
         found: list[int] = []
         for name in os.listdir("/proc"):
             if name.isdecimal():
@@ -182,7 +189,7 @@ class Island:
             engine.shutdown()
 
         self.call(end)
-        await_that(lambda: not self.network_pids())
+        await_that(lambda: not self.network_pids() + self.dns_pids())
         os.close(self.here.fd)
         os.close(self.world.fd)
 
@@ -193,6 +200,25 @@ class Island:
         assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
         return running
+
+    def begun(self, running: "subprocess.Popen[str]") -> None:
+        """Have a program end with the island."""
+        self._started.append(running)
+
+    def running(self) -> int:
+        """Return how many programs run that end with the island."""
+        return len(self._started)
+
+    def end_all_but(self, number: int) -> None:
+        """End those that were started after the first `number`."""
+        for running in self._started[number:]:
+            running.kill()
+            running.communicate()
+        del self._started[number:]
+
+    def program(self, *words: str) -> "list[str]":
+        """Return the command line of `container WORDS`."""
+        return [*_PROGRAM, *words]
 
     def begin(self, *words: str) -> "subprocess.Popen[str]":
         """Start `container WORDS` there and let it run; it ends with the island."""

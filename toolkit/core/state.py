@@ -71,6 +71,11 @@ class State:
         """Close the database; the object cannot be used afterwards."""
         self._db.close()
 
+    @property
+    def version(self) -> int:
+        """A number that is another one when somebody else has changed anything; see sqlite's data_version."""
+        return int(self._execute("pragma data_version").fetchone()[0])
+
     def insert(self, kind: str, ident: str, doc: Document, name: str | None = None) -> None:
         """Store a new object.
 

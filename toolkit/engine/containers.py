@@ -119,7 +119,7 @@ class Containers:
         mode = options.network
         if mode in ("none", "host") or mode.startswith("container:") or (mode == "default" and file.bridge == "none"):
             return options, {}, _discarded(options)
-        from toolkit.engine.wish import Wish, check_wish
+        from toolkit.engine import networks
 
         warning = ""
         if mode == "default":
@@ -131,8 +131,8 @@ class Containers:
         options = options._replace(network=network.name)
         if network.driver != "bridge":
             return options, {}, _discarded(options)
-        wish = Wish(options.ip, options.ip6, options.mac_address, options.network_aliases)
-        check_wish(network, wish)
+        wish = networks.Wish(options.ip, options.ip6, options.mac_address, options.network_aliases)
+        networks.check_wish(network, wish)
         return options, {network.name: wish._asdict()}, warnings
 
     def _insert(self, ident: str, name: str, doc: dict[str, Any], *, is_held: bool) -> Container:
@@ -189,6 +189,8 @@ class Containers:
             self._refuse_taken(new)
             raise  # whoever had taken it meanwhile is gone again
         container.name = new
+        if container.doc.get("networks"):
+            self._engine.networks.rename(container)
 
     def get(self, reference: str) -> Container:
         """Find a container by its full id, its name or a prefix of its id that is unique.

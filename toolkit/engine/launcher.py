@@ -356,7 +356,8 @@ class Launcher:
             host_gateway = self._engine.networks.host_gateway
             hosts = networkfiles.hosts(hosts, options, self._hostname(container), places, host_gateway)
         if places or options.dns or options.dns_search or options.dns_options:
-            resolv = networkfiles.resolv_conf(resolv, options, is_apart=bool(places))
+            has_names = self._engine.networks.have_names(places)
+            resolv = networkfiles.resolv_conf(resolv, options, is_apart=bool(places), has_names=has_names)
         contents = {
             "hostname": self._hostname(container) + "\n",
             "hosts": hosts,

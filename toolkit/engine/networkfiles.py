@@ -1,6 +1,7 @@
 """What a container finds in /etc/hosts and /etc/resolv.conf; pure."""
 
 from toolkit.core.errors import InvalidError
+from toolkit.network.dns.servers import ADDRESS, PUBLIC, is_loopback
 from toolkit.network.subnet import parse_address
 
 TYPE_CHECKING = False
@@ -18,8 +19,6 @@ ff00::\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
-_PUBLIC_DNS = ("8.8.8.8", "8.8.4.4")
-"""Docker's, for a host whose own servers listen where no container reaches them."""
 
 
 def hosts(
@@ -77,27 +76,28 @@ def split_host(text: str) -> tuple[str, str]:
         raise InvalidError(message, hint="write it as NAME:ADDRESS, or NAME:host-gateway") from exc
 
 
-def resolv_conf(base: str, options: "ContainerOptions", *, is_apart: bool) -> str:
+def resolv_conf(base: str, options: "ContainerOptions", *, is_apart: bool, has_names: bool = False) -> str:
     """Return /etc/resolv.conf.
 
     Args:
         base: this machine's.
         options: of the container.
         is_apart: it has a network of its own, in which this machine's loopback is not to be reached.
+        has_names: it is in a network in which names are known, and has a name server of ours; that asks the others.
     """
     given = [line.split() for line in base.splitlines() if line.strip() and line.lstrip()[0] not in "#;"]
     servers = list(options.dns) or [words[1] for words in given if words[0] == "nameserver" and len(words) > 1]
-    if is_apart and not options.dns:
-        servers = [each for each in servers if not _is_loopback(each)] or list(_PUBLIC_DNS)
+    if has_names:
+        servers = [ADDRESS]
+    elif is_apart and not options.dns:
+        servers = [each for each in servers if not is_loopback(each)] or list(PUBLIC)
     search = list(options.dns_search) or [word for words in given if words[0] == "search" for word in words[1:]]
     settings = list(options.dns_options) or [word for words in given if words[0] == "options" for word in words[1:]]
+    if has_names and not any(each.startswith("ndots:") for each in settings):
+        settings.append("ndots:0")  # "web" is a whole name in such a network; musl would not ask for it alone
     lines = [f"nameserver {each}" for each in servers]
     if search and search != ["."]:
         lines.append("search " + " ".join(search))
     if settings:
         lines.append("options " + " ".join(settings))
     return "\n".join(lines) + "\n"
-
-
-def _is_loopback(server: str) -> bool:
-    return server.startswith("127.") or server == "::1"

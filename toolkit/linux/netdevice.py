@@ -1,4 +1,4 @@
-"""The one thing about network devices that a container start needs: loopback up."""
+"""Two things that ioctl tells or does about a network namespace: loopback up, and which one a socket is in."""
 
 import fcntl
 import struct
@@ -8,6 +8,7 @@ from toolkit.trace import span
 
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
+SIOCGSKNS = 0x894C
 IFF_UP = 0x1
 
 
@@ -30,3 +31,16 @@ def bring_up(name: str) -> None:
             fcntl.ioctl(asker.fileno(), SIOCSIFFLAGS, request)
     finally:
         asker.close()
+
+
+def namespace_of(socket_fd: int) -> int:
+    """Return a descriptor of the network namespace that a socket was made in.
+
+    Raises:
+        SyscallError: EPERM without CAP_NET_ADMIN there.
+
+    See Also:
+        include/uapi/linux/sockios.h; since Linux 4.9
+    """
+    with span("net.namespace", f"ioctl({socket_fd}, SIOCGSKNS)") as here:
+        return here.returns(fcntl.ioctl(socket_fd, SIOCGSKNS))

@@ -199,7 +199,7 @@ def _fingerprint() -> str:
 
     base = os.path.join(_SOURCE_ROOT, "toolkit")
     digest = hashlib.sha256(f"{sys.version} {_SOURCE_ROOT}".encode())
-    for room in ("network", "linux", "trace", "core"):
+    for room in ("network", "network/dns", "linux", "trace", "core"):
         entries = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(os.path.join(base, room)))
         digest.update(repr([entry for entry in entries if entry[0].endswith(".py")]).encode())
     digest.update(f"{capability.read_sets().effective:x}".encode())

@@ -8,8 +8,6 @@ See Also:
     moby, libnetwork/ipamutils/utils.go and ipam/allocator.go
 """
 
-import hashlib
-
 from toolkit.core.errors import ConflictError, InvalidError
 from toolkit.network.model import Pool
 from toolkit.network.subnet import Address, Subnet, parse_address, parse_subnet
@@ -42,6 +40,8 @@ def defaults() -> "Iterator[Subnet]":
 
 def unique_local(seed: str) -> Subnet:
     """Return a subnet of IPv6 for a network, that hardly another has (RFC 4193), made of its id."""
+    import hashlib  # 0.3 MB, which each name server would have
+
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:7])
     return Subnet(6, (0xFD << 120) | (number << 64), 64)
 

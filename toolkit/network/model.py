@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NONE: "Mapping[str, str]" = {}
+NO_TEXTS: "Mapping[str, str]" = {}
 
 BRIDGE, HOST, NULL = "bridge", "host", "null"
 """The drivers: a bridge of our own; the machine's own network; loopback and nothing else."""
@@ -41,7 +41,7 @@ class Pool(NamedTuple):
     """The bridge's own address; where packets to other places go."""
     ip_range: Subnet
     """What is given away by itself lies in here; the subnet where nobody says so."""
-    auxiliary: "Mapping[str, str]" = _NONE
+    auxiliary: "Mapping[str, str]" = NO_TEXTS
     """Addresses that others have, by name: never given away."""
     was_asked_for: bool = False
     """The user chose the subnet: addresses in it can be chosen, too."""
@@ -61,9 +61,9 @@ class Network(NamedTuple):
     """No way leads out of it."""
     has_ipv6: bool = False
     is_attachable: bool = False
-    options: "Mapping[str, str]" = _NONE
-    ipam_options: "Mapping[str, str]" = _NONE
-    labels: "Mapping[str, str]" = _NONE
+    options: "Mapping[str, str]" = NO_TEXTS
+    ipam_options: "Mapping[str, str]" = NO_TEXTS
+    labels: "Mapping[str, str]" = NO_TEXTS
 
     @property
     def is_predefined(self) -> bool:
@@ -90,6 +90,17 @@ class Network(NamedTuple):
         return next((pool for pool in self.pools if pool.subnet.family == family), None)
 
 
+class Naming(NamedTuple):
+    """What an owner is called in a network, and what it calls others."""
+
+    names: tuple[str, ...] = ()
+    """What others in the network find it by, besides its name."""
+    links: "Mapping[str, str]" = NO_TEXTS
+    """Names that its owner alone has for others, by what all call them: docker's --link."""
+    servers: tuple[str, ...] = ()
+    """Name servers that its owner has chosen; empty: this machine's."""
+
+
 class Endpoint(NamedTuple):
     """The place of one owner in one network."""
 
@@ -113,6 +124,9 @@ class Endpoint(NamedTuple):
     """What others in the network find it by, besides its name."""
     ports: tuple[PortBinding, ...] = ()
     """As they really are: with a port and an address of this machine each."""
+    links: "Mapping[str, str]" = NO_TEXTS
+    servers: tuple[str, ...] = ()
+    """Both as in `Naming`."""
 
     def address(self, family: int) -> str:
         """Return its address of a family without the prefix, or an empty text."""
@@ -128,14 +142,14 @@ class Endpoint(NamedTuple):
 
     def to_document(self) -> dict[str, Any]:
         """Return it as the state keeps it."""
-        return self._asdict()
+        return {**self._asdict(), "links": dict(self.links)}
 
     @classmethod
     def from_document(cls, doc: "Mapping[str, Any]") -> "Endpoint":
         """Make it of what the state has kept."""
         values: dict[str, Any] = {**doc}
-        for key in ("addresses", "gateways", "names"):
-            values[key] = tuple(doc[key])
+        for key in ("addresses", "gateways", "names", "servers"):
+            values[key] = tuple(doc.get(key, ()))  # older code has written no servers
         values["ports"] = tuple(PortBinding(*each) for each in doc["ports"])
         return cls(**values)
 

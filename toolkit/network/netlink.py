@@ -19,7 +19,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from toolkit.core.errors import SyscallError
-from toolkit.linux import namespace
+from toolkit.network.inside import Inside
 from toolkit.trace import span
 
 TYPE_CHECKING = False
@@ -84,15 +84,8 @@ class Route:
         if netns_fd < 0:
             self._socket = _open()
             return
-        here = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            namespace.setns(netns_fd, namespace.CLONE_NEWNET)
-            try:
-                self._socket = _open()
-            finally:
-                namespace.setns(here, namespace.CLONE_NEWNET)
-        finally:
-            os.close(here)
+        with Inside(netns_fd):
+            self._socket = _open()
 
     def __enter__(self) -> "Self":
         return self

@@ -21,6 +21,8 @@ from toolkit.core.errors import EngineError, NotFoundError, UnsupportedError
 from toolkit.core.state import State
 from toolkit.linux import inotify, nftables, sock
 from toolkit.network import bridge, model, netlink, rules, wire
+from toolkit.network.dns.keeper import Keeper
+from toolkit.network.dns.names import has_names
 from toolkit.network.ports import Ports
 from toolkit.network.store import Store
 from toolkit.trace import Recorder, recording
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from toolkit.network.model import Endpoint, Network
 
 IDLE_S = 600
+_PAUSE_MS = 1000
 _MOST_CONNECTIONS = 512
 
 
@@ -49,6 +52,11 @@ class Server:
         self._ports = Ports()
         self._published: dict[tuple[str, str], list[tuple[str, PortBinding]]] = {}
         self._made: dict[str, int] = {}
+        self._poll = select.poll()
+        self._poll.register(listener.fileno(), select.POLLIN)
+        self._poll.register(self._watch.fileno(), select.POLLIN)
+        run_dir, name = os.path.split(path)
+        self._keeper = Keeper(run_dir, (database, running), name, self._poll)
         self._obstacle: EngineError | None = None
         self._begin()
 
@@ -77,6 +85,7 @@ class Server:
         self._nft.run(rules.whole(self._table, there, wanted))
         for network in there:
             self._made[network.id] = bridge.ensure(self._kernel, self._identity, network)[0]
+        self._keeper.find_lost(self._store.networks(), self._store.all_endpoints(), self._running)
 
     def _is_alive(self, owner: str) -> bool:
         return os.path.isdir(f"{self._running}/{owner}")
@@ -85,30 +94,32 @@ class Server:
         """Answer until there is no more need."""
         gc.collect()
         gc.freeze()
-        poll = select.poll()
-        poll.register(self._listener.fileno(), select.POLLIN)
-        poll.register(self._watch.fileno(), select.POLLIN)
         waiting: dict[int, sock.Socket] = {}
         while self._place == _inode(self._path) != 0:
-            ready = poll.poll(IDLE_S * 1000)
+            is_missing = self._keeper.is_missing()
+            ready = self._poll.poll(_PAUSE_MS if is_missing else IDLE_S * 1000)
             self._bury()  # first: what the dead have had may be just what the next one asks for
-            if not ready and not waiting and next(self._store.all_endpoints(), None) is None:
+            if is_missing:
+                self._keeper.try_again()
+            elif not ready and not waiting and next(self._store.all_endpoints(), None) is None:
                 return
             for fd, _events in ready:
                 if fd == self._listener.fileno():
-                    self._accept(poll, waiting)
+                    self._accept(waiting)
+                elif fd == self._keeper.fileno():
+                    self._keeper.hear()
                 elif fd in waiting:
-                    poll.unregister(fd)
+                    self._poll.unregister(fd)
                     self._answer(waiting.pop(fd))
 
-    def _accept(self, poll: "select.poll", waiting: dict[int, sock.Socket]) -> None:
+    def _accept(self, waiting: dict[int, sock.Socket]) -> None:
         while len(waiting) < _MOST_CONNECTIONS:
             try:
                 connection = sock.accept(self._listener, sock.SOCK_SEQPACKET)
             except OSError:
                 return  # nobody more, or whoever it was has gone
             waiting[connection.fileno()] = connection
-            poll.register(connection.fileno(), select.POLLIN)
+            self._poll.register(connection.fileno(), select.POLLIN)
 
     def _answer(self, connection: sock.Socket) -> None:
         message, fds = wire.receive(connection)
@@ -188,6 +199,8 @@ class Server:
         self._unpublish(network.id, endpoint.owner)
         ports = self._take_ports(endpoint)
         try:
+            if has_names(network):
+                self._keeper.serve(endpoint.owner, netns_fd)
             bridge.connect(self._kernel, index, network, endpoint, netns_fd)
             self._publish(endpoint, ports)
         except BaseException:

@@ -15,7 +15,7 @@ from toolkit.core import ids
 from toolkit.core.errors import ConflictError, InvalidError, NotFoundError
 from toolkit.network import ipam, model
 from toolkit.network.binding import PortBinding
-from toolkit.network.model import Endpoint, Network, Pool
+from toolkit.network.model import Endpoint, Naming, Network, Pool
 from toolkit.network.subnet import Address, Subnet, parse_address
 
 TYPE_CHECKING = False
@@ -175,7 +175,7 @@ class Store:
         link: str,
         wanted: tuple[str, ...] = (),
         mac: str = "",
-        names: tuple[str, ...] = (),
+        naming: Naming = Naming(),  # noqa: B008 - immutable
         ports: tuple[PortBinding, ...] = (),
     ) -> Endpoint:
         """Give an owner a place in a network, with an address of each of its families.
@@ -189,7 +189,7 @@ class Store:
             link: what its end of the cable is to be called.
             wanted: addresses that it must have; others are chosen.
             mac: its hardware address; empty: docker's for its address.
-            names: what it can be found by besides its name.
+            naming: what it can be found by besides its name, and what it finds others by.
             ports: which of its ports are to be published, as they are asked for.
 
         Raises:
@@ -213,13 +213,23 @@ class Store:
                 mac=mac or (ipam.mac_of(first) if first.family == 4 else _random_mac()),
                 link=link,
                 host_link=f"veth{ids.new_id()[:7]}",
-                names=names,
+                names=naming.names,
                 ports=ports,
+                links=naming.links,
+                servers=naming.servers,
             )
             for each in chosen:
                 self._state.put(_ADDRESS, f"{network.id}/{each}", {"owner": owner})
             self._state.put(_ENDPOINT, f"{owner}/{network.id}", made.to_document())
         return made
+
+    def rename(self, owner: str, name: str) -> None:
+        """Note an owner's new name in all of its places."""
+        for row in list(self._state.list_prefix(_ENDPOINT, f"{owner}/")):
+            try:
+                self._state.amend(_ENDPOINT, row.id, lambda doc: {**doc, "name": name})
+            except NotFoundError:
+                pass  # it has just left that network
 
     def set_ports(self, endpoint: Endpoint, ports: tuple[PortBinding, ...]) -> Endpoint:
         """Note which ports of this machine lead to an endpoint."""

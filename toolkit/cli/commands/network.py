@@ -17,7 +17,7 @@ _UNUSED = "all custom networks not used by at least one container"
 
 def create(session: Session, parsed: Parsed) -> Outcome:
     """Make a network and print its id."""
-    from toolkit.engine.networkoptions import NetworkOptions
+    from toolkit.engine.networks import NetworkOptions
 
     if parsed["ipam-driver"] not in ("", "default"):
         raise UsageError(f"could not find plugin {parsed['ipam-driver']}: the only IPAM driver is default")
@@ -61,7 +61,7 @@ def remove(session: Session, parsed: Parsed) -> Outcome:
 
 def connect(session: Session, parsed: Parsed) -> Outcome:
     """Give a container a place in one more network."""
-    from toolkit.engine.wish import Wish
+    from toolkit.engine.networks import Wish
 
     network, name = parsed.args
     wish = Wish(parsed["ip"], parsed["ip6"], "", parsed["alias"])
