@@ -31,6 +31,19 @@ def test_syscall_error_reads_as_strace_and_is_an_oserror() -> None:
     assert error.errno == errno.EBUSY
 
 
+@pytest.mark.parametrize(
+    ("number", "builtin"),
+    [(errno.ENOENT, FileNotFoundError), (errno.EEXIST, FileExistsError), (errno.EPERM, PermissionError)],
+)
+def test_syscall_error_is_caught_as_the_error_that_python_has_for_its_errno(
+    number: int, builtin: type[OSError]
+) -> None:
+    with pytest.raises(builtin) as caught:
+        raise errors.SyscallError('open("a")', number)
+    assert isinstance(caught.value, errors.SyscallError)
+
+
+
 def test_exit_codes_are_dockers() -> None:
     assert errors.EngineError("x").exit_code == 125
     assert errors.CommandNotExecutableError("x").exit_code == 126
@@ -46,5 +59,6 @@ def test_docstring_draws_the_whole_tree() -> None:
 def test_error_survives_the_way_to_another_process(kind: type[errors.EngineError]) -> None:
     error = made(kind)
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - made one line above
-    assert type(back) is kind
+    assert type(back) is type(error)
+    assert isinstance(back, kind)
     assert (str(back), back.message, back.hint) == (str(error), error.message, error.hint)

@@ -8,7 +8,9 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -151,7 +153,11 @@ def in_processes(engine: Engine, count: int, function: Callable[[Engine, int], i
                 os.read(reader, 1)  # the end of the pipe: all at once
                 with Engine.open(engine.paths.root, engine.paths.run) as mine:
                     code = function(mine, number)
+            except BaseException:
+                traceback.print_exc()  # pytest shows it with the failure
+                raise
             finally:
+                sys.stderr.flush()
                 os._exit(code)
         pids.append(pid)
     os.close(reader)

@@ -85,7 +85,7 @@ class StorageFullError(EngineError):
 
 
 class SyscallError(EngineError, OSError):
-    """The kernel refused a call.
+    """The kernel refused a call; one of ENOENT is a FileNotFoundError as well, and so on, as OSError itself does it.
 
     Args:
         call: the call as strace prints it, without its result, or what returns that: many a refusal is expected, and
@@ -93,6 +93,9 @@ class SyscallError(EngineError, OSError):
         number: the errno.
         hint: the cure.
     """
+
+    def __new__(cls, _call: "str | Callable[[], str]", number: int, *, hint: str = "") -> "SyscallError":  # noqa: ARG004
+        return OSError.__new__(_like(type(OSError(number, ""))))
 
     def __init__(self, call: "str | Callable[[], str]", number: int, *, hint: str = "") -> None:
         EngineError.__init__(self, "", hint=hint)
@@ -123,6 +126,16 @@ class SyscallError(EngineError, OSError):
     def __reduce__(self) -> "tuple[object, ...]":
         """Pickle as the arguments it was made of: OSError would pass on its own."""
         return _syscall_error, (self.call, self.errno, self.hint)
+
+
+_kinds: "dict[type[OSError], type[SyscallError]]" = {OSError: SyscallError}
+
+
+def _like(builtin: type[OSError]) -> type[SyscallError]:
+    """Return the SyscallError that is also a FileNotFoundError, a PermissionError, ..."""
+    if builtin not in _kinds:
+        _kinds[builtin] = type("SyscallError", (SyscallError, builtin), {"__module__": __name__})
+    return _kinds[builtin]
 
 
 def _syscall_error(call: str, number: int, hint: str) -> SyscallError:

@@ -291,10 +291,6 @@ def claim(run_dir: str, *, wait: bool = False) -> int:
         fd = lock.open_directory(run_dir)
     except FileNotFoundError:
         return -1
-    except OSError as exc:
-        if isinstance(exc.__cause__, FileNotFoundError):
-            return -1
-        raise
     if wait:
         lock.wait_lock(fd)
     if (wait or lock.try_lock(fd)) and os.fstat(fd).st_nlink > 0:
