@@ -28,16 +28,18 @@ def parse_ns(text: str) -> int:
 
 
 def _seconds(text: str) -> int:
-    """Read 2026-11-24T14:58:35; what looks like it costs no import (strptime's are 6 ms, and a monitor's memory)."""
+    """Read 2026-11-24T14:58:35, of any day, without an import: strptime's are 6 ms, and a monitor's memory."""
     digits = text.replace("-", "").replace(":", "").replace("T", "")
     if text[4:17:3] == "--T::" and len(text) == 19 and digits.isdecimal() and digits.isascii() and len(digits) == 14:
         year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
         hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:])
-        if 1 <= month <= 12 and 1 <= day <= 28 and hour < 24 and minute < 60 and second < 60:
+        if _is_date(year, month, day) and hour < 24 and minute < 60 and second < 60:
             return ((_days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
-    import calendar
+    raise ValueError(f"{text!r} is no moment like 2026-11-24T14:58:35")
 
-    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))
+
+def _is_date(year: int, month: int, day: int) -> bool:
+    return 1 <= month <= 12 and day >= 1 and _days(year, month, day) < _days(year + month // 12, month % 12 + 1, 1)
 
 
 def _days(year: int, month: int, day: int) -> int:
