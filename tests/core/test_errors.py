@@ -43,7 +43,6 @@ def test_syscall_error_is_caught_as_the_error_that_python_has_for_its_errno(
     assert isinstance(caught.value, errors.SyscallError)
 
 
-
 def test_exit_codes_are_dockers() -> None:
     assert errors.EngineError("x").exit_code == 125
     assert errors.CommandNotExecutableError("x").exit_code == 126

@@ -131,10 +131,12 @@ class Launcher:
             places = self._engine.networks.allocate(container) if container.doc.get("networks") else ()
             network = self._engine.networks.steps(container, places) if places else ()
             plan = self._plan(container, config, root, network, gated=gated)
-            overlay.prepare(root)
             container.cgroups.prepare(container.id, oci.resources(container.options))
-            self._write_files(container, config, places)
             _unlink(self._engine.paths.exit_file(container.id))
+            if request.uses_reserve and (count := planner.before_root(plan)):
+                session.begin_plan(plan, count)
+            overlay.prepare(root)
+            self._write_files(container, config, places)
         except BaseException:
             session.close()
             raise

@@ -36,6 +36,7 @@ class Session:
         self._unsent = bytearray()
         self.plan: tuple[Step, ...] = ()
         """What was given to be carried out."""
+        self._begun = 0
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for poll."""
@@ -82,12 +83,23 @@ class Session:
             self._unsent.clear()  # as in `send`
         return True
 
+    def begin_plan(self, plan: "tuple[Step, ...]", count: int) -> None:
+        """Have the first `count` steps carried out; the others wait for `carry_out`.
+
+        Only for a process in reserve (`Request.uses_reserve`), and not before its own steps.  Whoever closes the
+        session instead has it all given up.
+        """
+        from toolkit.runtime import steps
+
+        self._begun = count
+        self.send(frames.PLAN_BEGINNING, steps.encode(plan[:count]))
+
     def carry_out(self, plan: "tuple[Step, ...]") -> None:
-        """Have the monitor that `Zygote.begin` has got ready carry out its plan."""
+        """Have the monitor that `Zygote.begin` has got ready carry out its plan, or the rest of it."""
         from toolkit.runtime import steps
 
         self.plan = plan
-        self.send(frames.PLAN, steps.encode(plan))
+        self.send(frames.PLAN, steps.encode(plan[self._begun :]))
 
     def control(self, *, wait: bool = True, **message: object) -> bool:
         """Send a control message; with `wait` false only as far as it goes now, as `offer`."""

@@ -4,7 +4,7 @@ Each frame is 8 bytes, [kind, 0, 0, 0, length as big-endian u32], and then the
 content.  Kinds 0 to 2 are docker's stdin, stdout and stderr, so an API server
 can pass them on unchanged; kind 4 is ours, a JSON object, and kind 7 is what was recorded, see `trace`.
 
-From the client to a zygote: a request (kind 5) and a plan (kind 6); then
+From the client to a zygote: a request (kind 5) and a plan (kind 6), whose beginning may come before (kind 8); then
     {"op": "resize", "rows": 24, "columns": 80}, {"op": "close-stdin"},
     {"op": "go"}, {"op": "abort"}         answers to a gate
     {"op": "attach", "stdin": true, ...}  on a monitor's own socket
@@ -42,6 +42,7 @@ CONTROL = 4
 REQUEST = 5
 PLAN = 6
 TRACE = 7
+PLAN_BEGINNING = 8
 HEADER = struct.Struct(">BxxxL")
 MAX_CONTENT = 64 * 1024 * 1024
 

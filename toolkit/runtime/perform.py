@@ -24,6 +24,7 @@ from toolkit.trace.recorder import current, set_current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from toolkit.linux.sock import Socket
@@ -102,10 +103,23 @@ def die_with_maker(reports: "Reports") -> None:
         os._exit(1)
 
 
-def be_init(plan: tuple[Step, ...], index: int, context: Context, watcher: Watcher) -> "NoReturn":
+def be_init(
+    plan: tuple[Step, ...],
+    index: int,
+    context: Context,
+    watcher: Watcher,
+    rest: "Callable[[], tuple[Step, ...]] | None" = None,
+) -> "NoReturn":
     """Do init's steps, the last of which is another program; it dies with its maker already.
 
     Whatever goes wrong is reported to the starter, and the process ends.
+
+    Args:
+        plan: all of it, or its beginning.
+        index: the step to begin with.
+        context: what the steps share.
+        watcher: whoever asked for the start.
+        rest: waits for the other steps, where there are more.
 
     Raises:
         Outlived: in the keeper of its memory, if it has one.
@@ -117,6 +131,8 @@ def be_init(plan: tuple[Step, ...], index: int, context: Context, watcher: Watch
                 index = _do(plan, index, context, watcher)
             else:
                 index = _give_turn(plan, index, context, watcher)
+            if index == len(plan) and rest is not None:
+                plan, rest = plan + rest(), None
     except Outlived:
         raise  # this is the keeper, and the process is the program
     except BaseException as exc:  # noqa: BLE001 - whatever it is must be reported, and this process must end here

@@ -5,11 +5,12 @@ rest by itself.  What the monitor needs it makes and hands over before it shuts
 itself in.  A plan that needs someone outside it gives back.
 """
 
+import functools
 import os
 import select
 import time
 
-from toolkit.core.errors import EngineError, SyscallError
+from toolkit.core.errors import AbortedError, EngineError, SyscallError
 from toolkit.core.record import NamedTuple
 from toolkit.linux import keyring, process, procfs, sock
 from toolkit.linux.namespace import CLONE_NEWPID, unshare
@@ -163,13 +164,26 @@ def work(
         if kept is not None:
             os.write(kept.held, b".")  # the keeper has the token, too
             context.execve = None
-    plan_frame = frames.read_exactly_one(connection)
-    if plan_frame is None:
+    received = frames.read_exactly_one(connection)
+    if received is None:
         os._exit(1)
-    plan = steps.decode(plan_frame[1])
+    plan = steps.decode(received[1])
     if plan[: len(RESERVE_STEPS)] != RESERVE_STEPS:
         raise RuntimeError("a plan for another process")
-    be_init(plan, len(RESERVE_STEPS), context, Watcher(connection, is_gated=False))
+    rest = functools.partial(_rest_of_plan, connection) if received[0] == frames.PLAN_BEGINNING else None
+    be_init(plan, len(RESERVE_STEPS), context, Watcher(connection, is_gated=False), rest)
+
+
+def _rest_of_plan(connection: sock.Socket) -> "tuple[steps.Step, ...]":
+    """Return the steps that whoever asked has kept back until it was ready for them.
+
+    Raises:
+        AbortedError: it never was.
+    """
+    received = frames.read_exactly_one(connection)
+    if received is None:
+        raise AbortedError("whoever asked for the start is gone")
+    return steps.decode(received[1])
 
 
 def work_outside(

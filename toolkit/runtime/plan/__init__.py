@@ -33,6 +33,7 @@ __all__ = [
     "ExecTarget",
     "Filter",
     "OverlayRoot",
+    "before_root",
     "begins_in_reserve",
     "exec_plan",
     "foreign_plan",
@@ -75,6 +76,14 @@ def begins_in_reserve(config: "spec.Config") -> bool:
     wanted = namespaces(config)
     born = all(wanted.get(kind) == "" for kind in ("pid", "net", "ipc", "uts"))
     return born and not {"user", "time"} & wanted.keys() and not has_mapped(config)
+
+
+def before_root(made: "tuple[Step, ...]") -> int:
+    """Count the steps that need nothing of the container's own files: those before its root file system is mounted.
+
+    They can be done while the files are being prepared.  0: it cannot be told.
+    """
+    return next((index for index, step in enumerate(made) if isinstance(step, steps.MountOverlay)), 0)
 
 
 def _with_reserve(made: "tuple[Step, ...]") -> "tuple[Step, ...]":
