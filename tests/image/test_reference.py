@@ -1,6 +1,10 @@
 """Names, against the tables of github.com/distribution/reference (normalize_test.go, reference_test.go)."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from toolkit.core.errors import InvalidError
 from toolkit.image.reference import Reference, parse_reference
@@ -119,3 +123,40 @@ def test_refusal_has_dockers_words(text: str, message: str) -> None:
 def test_canonical_and_familiar_form_mean_the_same(text: str) -> None:
     reference = parse_reference(text)
     assert parse_reference(reference.canonical()) == parse_reference(reference.familiar()) == reference
+
+
+# The grammar as github.com/distribution/reference has it in regular expressions.
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_HOST_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_HOST = rf"(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(rf"({_HOST})/({_COMPONENT}(?:/{_COMPONENT})*)(?::({_TAG}))?(?:@({_DIGEST}))?")
+_PIECES = [*"aZ0.-_:/@[]é٣ \n\0", "b9", "--", "__", "::1", "f" * 32, "sha256"]
+
+
+@given(st.lists(st.sampled_from(_PIECES), min_size=1, max_size=12).map("".join))
+def test_same_names_are_understood_as_by_the_regular_expressions(rest: str) -> None:
+    """Behind a registry that is one by its capital, so that nothing is completed."""
+    found = _REFERENCE.fullmatch(f"Host/{rest}")
+    try:
+        parsed = parse_reference(f"Host/{rest}")
+    except InvalidError as exc:
+        is_otherwise_wrong = "must be lowercase" in str(exc) or "invalid digest" in str(exc)
+        assert found is None or is_otherwise_wrong
+    else:
+        assert found is not None
+        tag = found[3] if found[4] else found[3] or "latest"
+        assert parsed == Reference("Host", found[2], tag, found[4])  # type: ignore[arg-type]  # well-formed
+
+
+@given(st.lists(st.sampled_from(_PIECES), min_size=1, max_size=8).map("".join).filter(lambda host: "/" not in host))
+def test_same_registries_are_understood_as_by_the_regular_expressions(host: str) -> None:
+    try:
+        parsed = parse_reference(f"{host}/a/b")
+    except InvalidError:
+        parsed = None
+    is_host = "." in host or ":" in host or host.lower() != host or host == "localhost"
+    found = _REFERENCE.fullmatch(f"{host}/a/b" if is_host else f"docker.io/{host}/a/b")
+    assert (parsed is None) == (found is None)
+    assert parsed is None or found is None or parsed.registry == found[1]

@@ -3,9 +3,8 @@
 Invariant: what --help shows and what the parser accepts come from one table.
 """
 
-from typing import NamedTuple
-
 from toolkit.cli.flags import BOOL, Flag, UsageError, parse
+from toolkit.core.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,13 +1,12 @@
 """--filter key=value of the lists."""
 
-from typing import NoReturn
-
 from toolkit.cli.flags import Kind
 from toolkit.core.errors import InvalidError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
 
 class Filters(dict[str, list[str]]):
@@ -26,7 +25,7 @@ class Filters(dict[str, list[str]]):
             if key not in known:
                 raise InvalidError(f"invalid filter '{key}'", hint=f"known are {', '.join(known)}")
 
-    def reject(self, key: str, value: str) -> NoReturn:
+    def reject(self, key: str, value: str) -> "NoReturn":
         """Refuse a value.
 
         Raises:

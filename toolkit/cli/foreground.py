@@ -1,11 +1,11 @@
 """Staying with a process of a container until it ends: run, start --attach, attach and exec."""
 
-import signal
 from contextlib import suppress
 
 from toolkit.cli.session import Handed, Session
 from toolkit.cli.streams import DetachedError, TerminatedError, Wishes, connect
 from toolkit.core.errors import ConflictError, EngineError
+from toolkit.linux.signals import SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def follow(
         return exc.exit_code
     except KeyboardInterrupt:  # it came before signals were the container's
         if sig_proxy and interrupt is not None:
-            interrupt(signal.SIGKILL)
+            interrupt(SIGKILL)
         raise
     exit_code: int = attachment.exit_code if attachment.exit_code is not None else -1
     return int(container.wait()) if exit_code < 0 else exit_code

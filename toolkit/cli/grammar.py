@@ -5,10 +5,9 @@ imported when one of its commands is used.  Adding a command is one line here
 and a `Command` in its module.
 """
 
-from typing import NamedTuple
-
 from toolkit.cli.command import PROGRAM, options_text
 from toolkit.cli.flags import BOOL, STRING, Flag, UsageError
+from toolkit.core.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,11 +5,14 @@ See Also:
 """
 
 import os
-from typing import Any
 
 from toolkit.cli.flags import Kind
 from toolkit.core.units import parse_bytes
 from toolkit.volume.mount import PROPAGATIONS, VOLUME, MountSpec, check, parse_from, parse_idmap, parse_short
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -61,7 +64,7 @@ _TEXTS = {"source": "source", "src": "source", "target": "target", "dst": "targe
 """Fields that are taken as they are, and of which field of MountSpec they are the value."""
 
 
-def _read(values: dict[str, Any], key: str, value: str | None, field: str) -> None:
+def _read(values: "dict[str, Any]", key: str, value: str | None, field: str) -> None:
     """Put what one field says into the fields of a MountSpec; `value` is None where there is none."""
     text = value or ""
     if key == "type":
@@ -78,7 +81,7 @@ def _read(values: dict[str, Any], key: str, value: str | None, field: str) -> No
         raise ValueError(f"unexpected key '{key}' in '{field}'")
 
 
-def _read_tmpfs(values: dict[str, Any], key: str, value: str | None, field: str) -> None:
+def _read_tmpfs(values: "dict[str, Any]", key: str, value: str | None, field: str) -> None:
     text = value or ""
     if key == "tmpfs-size":
         values["tmpfs_size_bytes"] = parse_bytes(text)
@@ -90,7 +93,7 @@ def _read_tmpfs(values: dict[str, Any], key: str, value: str | None, field: str)
         raise ValueError(f"unexpected key '{key}' in '{field}'")
 
 
-def _read_bind(values: dict[str, Any], key: str, value: str | None, field: str) -> None:
+def _read_bind(values: "dict[str, Any]", key: str, value: str | None, field: str) -> None:
     text = value or ""
     if key == "bind-propagation":
         if text.lower() not in PROPAGATIONS:
@@ -110,7 +113,7 @@ def _read_bind(values: dict[str, Any], key: str, value: str | None, field: str) 
         raise ValueError(f"unexpected key '{key}' in '{field}'")
 
 
-def _read_volume(values: dict[str, Any], key: str, value: str | None, field: str) -> None:
+def _read_volume(values: "dict[str, Any]", key: str, value: str | None, field: str) -> None:
     text = value or ""
     if key == "volume-nocopy":
         values["no_copy"] = value is None or _bool(key, text)

@@ -6,13 +6,14 @@ get everything outside through it, so the same command runs in all of them.
 
 import os
 import sys
-from typing import Any, NamedTuple
+
+from toolkit.core.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from typing import BinaryIO, TextIO
+    from typing import Any, BinaryIO, TextIO
 
     from toolkit.registry.progress import Progress
 
@@ -39,7 +40,7 @@ class Outcome(NamedTuple):
     """What a command came to."""
 
     exit_code: int = 0
-    value: Any = None
+    value: "Any" = None
     """The engine's object or objects that the command made or found; None where there is none."""
     error: Exception | None = None
     """What the command failed with, already printed to the session's stderr as one line."""

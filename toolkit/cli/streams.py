@@ -6,14 +6,14 @@ given back as it was however that ends.
 
 import os
 import select
-import signal
 import time
 from contextlib import ExitStack
-from typing import NamedTuple
 
 from toolkit.cli.detach import KeyWatcher
 from toolkit.cli.session import STDERR, STDOUT, Session
 from toolkit.cli.signals import PROXIED, SignalPipe
+from toolkit.core.record import NamedTuple
+from toolkit.linux.signals import SIGINT, SIGKILL, SIGTERM, SIGWINCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def connect(session: Session, attachment: "Attachment", wishes: Wishes) -> None:
     with ExitStack() as stack:
         signals = None
         if session.owns_process:
-            signals = stack.enter_context(SignalPipe((*PROXIED, signal.SIGWINCH)))
+            signals = stack.enter_context(SignalPipe((*PROXIED, SIGWINCH)))
         if wishes.tty and wishes.stdin and session.stdin_is_tty:
             from toolkit.linux.terminal import RawMode
 
@@ -131,7 +131,7 @@ class _Loop:
         if left_s > 0:
             return left_s * 1000
         if self._wishes.interrupt is not None:
-            self._wishes.interrupt(signal.SIGKILL)
+            self._wishes.interrupt(SIGKILL)
         self._kill_at_s = None
         return None
 
@@ -207,7 +207,7 @@ class _Loop:
             raise DetachedError
 
     def _take_signal(self, number: int) -> None:
-        if number == signal.SIGWINCH:
+        if number == SIGWINCH:
             if self._wishes.tty:
                 self._resize()
             return
@@ -217,7 +217,7 @@ class _Loop:
         """Pass a signal on; the third of those that ask to end ends the command, as docker's does."""
         if self._wishes.kill is None:
             raise TerminatedError(number)
-        if number in (signal.SIGINT, signal.SIGTERM):
+        if number in (SIGINT, SIGTERM):
             self._forwarded += 1
             if self._forwarded >= _MAX_FORWARDED:
                 raise TerminatedError(number)
@@ -226,8 +226,8 @@ class _Loop:
     def _interrupt(self) -> None:
         """End what a notebook's cell is waiting for: ask the process, and kill it if it does not listen."""
         if self._wishes.interrupt is None:
-            raise TerminatedError(signal.SIGINT)
-        self._wishes.interrupt(signal.SIGINT)
+            raise TerminatedError(SIGINT)
+        self._wishes.interrupt(SIGINT)
         self._kill_at_s = self._kill_at_s or time.monotonic() + _GRACE_S
 
     def _resize(self) -> None:

@@ -4,15 +4,14 @@ A row is a dict from field name to text; a callable is a method (`.Label "x"`).
 Cells come from users and images, so whatever could move a cursor is escaped.
 """
 
-from typing import Any
-
 from toolkit.core.errors import InvalidError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
-Row = dict[str, Any]
+Row = dict[str, "Any"]
 _MIN_WIDTH = 10
 _GAP = 3
 _TEMPLATE_ESCAPES = (("\\t", "\t"), ("\\n", "\n"))
@@ -92,13 +91,13 @@ def _templated(rows: "Sequence[Row]", headers: "Mapping[str, str]", template: st
     return align([clean(line, "\t\n").split("\t") for line in lines])
 
 
-class _Headings(dict[str, Any]):
+class _Headings(dict[str, "Any"]):
     """Headings where there is no row to learn the methods from."""
 
     def __contains__(self, name: object) -> bool:
         return True
 
-    def __missing__(self, name: str) -> Any:
+    def __missing__(self, name: str) -> "Any":
         return _heading
 
 

@@ -94,7 +94,7 @@ class SyscallError(EngineError, OSError):
         hint: the cure.
     """
 
-    def __new__(cls, _call: "str | Callable[[], str]", number: int, *, hint: str = "") -> "SyscallError":  # noqa: ARG004, D102, PYI034
+    def __new__(cls, call: "str | Callable[[], str]", number: int, *, hint: str = "") -> "SyscallError":  # noqa: ARG004, D102, PYI034
         return OSError.__new__(_like(type(OSError(number, ""))))
 
     def __init__(self, call: "str | Callable[[], str]", number: int, *, hint: str = "") -> None:

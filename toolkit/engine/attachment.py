@@ -1,10 +1,10 @@
 """Being attached to a process of a container: its output comes out, its input goes in."""
 
 import errno
-import json
 import os
-from typing import Any, NamedTuple
 
+from toolkit.core import document
+from toolkit.core.record import NamedTuple
 from toolkit.linux import process
 from toolkit.runtime import client, frames
 from toolkit.trace.wire import Recorded
@@ -12,7 +12,7 @@ from toolkit.trace.wire import Recorded
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Self
+    from typing import Any, Self
 
     from toolkit.runtime.steps import Step
     from toolkit.trace import Event
@@ -65,7 +65,7 @@ class Attachment:
         while (received := self._session.receive()) is not None:
             kind, content = received
             if kind == frames.CONTROL:
-                if self._take(json.loads(content)):
+                if self._take(document.decode(content)):
                     break
             elif kind == frames.TRACE:
                 self.recorded.take(content)
@@ -149,7 +149,7 @@ class Attachment:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def _take(self, message: dict[str, Any]) -> bool:
+    def _take(self, message: "dict[str, Any]") -> bool:
         if message["event"] != "exited":
             return False
         self.exit_code = message["code"]

@@ -1,25 +1,23 @@
 """A container: what can be done with it, and what it is at this moment."""
 
 import functools
-import json
 import os
-import signal
 import time
-from typing import Any
 
-from toolkit.core import ids
+from toolkit.core import document, ids
 from toolkit.core.errors import ConflictError, EngineError, StartError
 from toolkit.engine.events import attributes_of
 from toolkit.engine.options import TUPLES, ContainerOptions, ExecOptions
 from toolkit.engine.signals import signal_number
-from toolkit.engine.starting import Start
 from toolkit.engine.status import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, Status, read
+from toolkit.linux.signals import SIGKILL
 from toolkit.network.binding import PortBinding
 from toolkit.runtime import policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from toolkit.core.state import Row
     from toolkit.engine import logs
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from toolkit.engine.cgroups import Cgroups
     from toolkit.engine.engine import Engine
     from toolkit.engine.files.archive import Files
+    from toolkit.engine.starting import Start
     from toolkit.engine.stepping import Stepper
     from toolkit.runtime import client
     from toolkit.runtime.steps import Step
@@ -40,7 +39,7 @@ _RETRY_PAUSES_S = (0.02, 0.2)
 class Container:
     """One container of an engine; cheap to make, reads its state afresh each time."""
 
-    def __init__(self, engine: "Engine", ident: str, name: str, doc: dict[str, Any]) -> None:
+    def __init__(self, engine: "Engine", ident: str, name: str, doc: "dict[str, Any]") -> None:
         """Wrap a stored container; use `engine.containers` to find one."""
         self._engine = engine
         self._doc = doc
@@ -67,7 +66,7 @@ class Container:
         return ids.short_id(self.id)
 
     @property
-    def doc(self) -> dict[str, Any]:
+    def doc(self) -> "dict[str, Any]":
         """What is stored about it."""
         return self._doc
 
@@ -167,13 +166,13 @@ class Container:
         """Write down as an event what has just happened to it, in docker's words."""
         self._engine.events.note("container", action, self.id, {**attributes_of(self._doc, self.name), **attributes})
 
-    def inspect(self) -> dict[str, Any]:
+    def inspect(self) -> "dict[str, Any]":
         """Return everything about it, as Docker's API does."""
         from toolkit.engine import inspect
 
         return inspect.container(self._engine, self)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> "dict[str, Any]":
         """Return what lists show of it: the cheap part of `inspect`."""
         from toolkit.engine.summary import summary
 
@@ -279,6 +278,8 @@ class Container:
 
     def _begin(self, *, attach: bool, trace: bool, gated: bool, console_size: tuple[int, int] | None) -> "Start":
         """Have it started and wait until its program runs, or until it stops before the first step."""
+        from toolkit.engine.starting import Start
+
         session = self._engine.launcher.start(self, attach=attach, trace=trace, gated=gated, console_size=console_size)
         start = Start(session)
         try:
@@ -418,14 +419,14 @@ class Container:
 
         try:
             while (received := session.receive()) is not None:
-                message = json.loads(received[1]) if received[0] == frames.CONTROL else {}
+                message = document.decode(received[1]) if received[0] == frames.CONTROL else {}
                 if message.get("event") == "exited":
                     return int(message["code"])
             return None
         finally:
             session.close()
 
-    def kill(self, number: int | str = signal.SIGKILL) -> None:
+    def kill(self, number: int | str = SIGKILL) -> None:
         """Send a signal to its first process.
 
         One that ends containers (SIGKILL, its stop signal, any if none is
@@ -492,7 +493,7 @@ class Container:
         self._engine.containers.rename(self, name)
         self.note("rename", oldName=f"/{old}")
 
-    def update(self, **changes: Any) -> tuple[str, ...]:
+    def update(self, **changes: "Any") -> tuple[str, ...]:
         """Change limits or the restart policy, of one that runs too; return docker's warnings.
 
         Args:
@@ -593,7 +594,7 @@ class Container:
                 return session, start.pid
             time.sleep(pause_s)
 
-    def stats(self) -> Any:
+    def stats(self) -> "Any":
         """Return what it uses at this moment, from its cgroups (`toolkit.linux.cgroup.Stats`).
 
         Raises:
@@ -620,7 +621,7 @@ class Container:
         ending.refuse_restarting(self, status)
 
 
-def options_of(stored: dict[str, Any]) -> ContainerOptions:
+def options_of(stored: "dict[str, Any]") -> ContainerOptions:
     """Make the options of what the state has stored (JSON knows no tuples)."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
     for field, kind in TUPLES.items():

@@ -1,7 +1,6 @@
 """The containers of an engine: making, finding and listing them."""
 
 import os
-from typing import Any
 
 from toolkit.core import clock, ids
 from toolkit.core.errors import ConflictError, InvalidError, NotFoundError
@@ -14,6 +13,7 @@ from toolkit.engine.recovery import remove_run_dir
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from toolkit.engine.engine import Engine
     from toolkit.engine.options import ContainerOptions
@@ -76,8 +76,8 @@ class Containers:
         return made
 
     def _with_mounts(
-        self, document: dict[str, Any], options: "ContainerOptions", image: "ImageRecord"
-    ) -> dict[str, Any]:
+        self, document: "dict[str, Any]", options: "ContainerOptions", image: "ImageRecord"
+    ) -> "dict[str, Any]":
         """Return a container's document with its mounts, where it has any."""
         if not (options.binds or options.mounts or options.volumes or options.volumes_from) and not image.config.get(
             "Volumes"
@@ -135,7 +135,7 @@ class Containers:
         networks.check_wish(network, wish)
         return options, {network.name: wish._asdict()}, warnings
 
-    def _insert(self, ident: str, name: str, doc: dict[str, Any], *, is_held: bool) -> Container:
+    def _insert(self, ident: str, name: str, doc: "dict[str, Any]", *, is_held: bool) -> Container:
         if is_held:
             self._engine.recovery.hold(ident, name or ident)
         try:
@@ -157,7 +157,7 @@ class Containers:
                 hint="You have to remove (or rename) that container to be able to reuse that name.",
             )
 
-    def _insert_with_random_name(self, ident: str, doc: dict[str, Any]) -> str:
+    def _insert_with_random_name(self, ident: str, doc: "dict[str, Any]") -> str:
         for attempt in range(_NAME_TRIES):
             name = random_name() + (str(attempt) if attempt else "")
             try:
@@ -281,7 +281,7 @@ def _discarded(options: "ContainerOptions") -> tuple[str, ...]:
     return ()
 
 
-def _document(options: "ContainerOptions", image: "ImageRecord", networks: dict[str, Any]) -> dict[str, Any]:
+def _document(options: "ContainerOptions", image: "ImageRecord", networks: "dict[str, Any]") -> "dict[str, Any]":
     stored = options._asdict()
     for field in MAPPINGS:
         stored[field] = dict(stored[field])

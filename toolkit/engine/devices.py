@@ -6,9 +6,9 @@ See Also:
 
 import os
 import stat
-from typing import NamedTuple
 
 from toolkit.core.errors import InvalidError, NotFoundError
+from toolkit.core.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ See Also:
     moby, daemon/daemon_unix.go, verifyPlatformContainerResources
 """
 
-from typing import Any
-
 from toolkit.core.errors import UnsupportedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from toolkit.engine.cgroups import Cgroups
     from toolkit.engine.options import ContainerOptions
 

@@ -10,12 +10,12 @@ See Also:
 
 import errno
 import os
-import signal
 import time
 
 from toolkit.core.errors import ConflictError, NotFoundError
 from toolkit.engine.signals import signal_number
 from toolkit.engine.status import PAUSED, RESTARTING, Status, is_monitored
+from toolkit.linux.signals import SIGKILL
 from toolkit.runtime.meeting import ASKED_FILE, PAUSED_FILE, RESTART_FILE
 
 TYPE_CHECKING = False
@@ -39,7 +39,7 @@ def kill(one: "Container", number: int) -> None:
     if not status.is_up:
         raise ConflictError(f"cannot kill container {one.name}: it is not running", hint=_NO_PLACE)
     own_signal = one.configured_stop_signal
-    is_final = number == signal.SIGKILL or not own_signal or number == signal_number(own_signal)
+    is_final = number == SIGKILL or not own_signal or number == signal_number(own_signal)
     ask(one, "stop" if is_final or status.state == RESTARTING else "signal")
     if status.state == RESTARTING:
         _call_off(one)
@@ -98,7 +98,7 @@ def end(one: "Container", status: Status, number: int, timeout_s: float) -> int:
             if status.state == PAUSED:
                 _thaw(one)
             if not _ends_within(status.pid, timeout_s):
-                send_signal(one, status.pid, signal.SIGKILL)
+                send_signal(one, status.pid, SIGKILL)
         return one.await_end(session)
     finally:
         if session is not None:
@@ -110,7 +110,7 @@ def end_surely(one: "Container") -> None:
     while (status := one.read_status()).is_up:
         ask(one, "stop")
         if status.is_alive:
-            end(one, status, signal.SIGKILL, _STOP_TIMEOUT_S)
+            end(one, status, SIGKILL, _STOP_TIMEOUT_S)
             if one.options.auto_remove:
                 return
         else:

@@ -4,19 +4,19 @@ See `toolkit.runtime.journal` for the file, and docker's Engine API
 (`GET /events`) for the shape in which events come out.
 """
 
-import json
 import os
-from typing import Any, Self
 
+from toolkit.core import document
 from toolkit.runtime import journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, Self
 
     from toolkit.engine.paths import Paths
 
-Event = dict[str, Any]
+Event = dict[str, "Any"]
 """As docker's API shows it: Type, Action, Actor, scope, time, timeNano, and the old status, id and from."""
 
 
@@ -94,7 +94,7 @@ class _Tail:
         self._file: Any = None
         self._rest = b""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -147,7 +147,7 @@ class _Tail:
 def _parsed(lines: list[bytes]) -> "Iterator[Event]":
     for text in lines:
         try:
-            time_ns, kind, action, ident, attributes = json.loads(text)
+            time_ns, kind, action, ident, attributes = document.decode(text)
         except ValueError:
             continue  # a line cut short by a full disk
         yield event(time_ns, kind, action, ident, attributes)
@@ -171,7 +171,7 @@ def event(time_ns: int, kind: str, action: str, ident: str, attributes: dict[str
     }
 
 
-def attributes_of(doc: dict[str, Any], name: str) -> dict[str, str]:
+def attributes_of(doc: "dict[str, Any]", name: str) -> dict[str, str]:
     """Return what the events of a container say of it: its labels, image and name."""
     options = doc["options"]
     return {

@@ -1,15 +1,16 @@
 """The seccomp filter of a container: from --security-opt to the compiled program."""
 
 import binascii
-import json
-from typing import Any, cast
 
 from toolkit.core.errors import InvalidError
+from toolkit.core.record import cast
 from toolkit.linux import capability
 from toolkit.runtime.plan import Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from toolkit.engine.options import ContainerOptions
     from toolkit.linux.seccomp.profile import DockerProfile
     from toolkit.runtime.spec import Process
@@ -68,6 +69,8 @@ def parse_profile(text: str) -> "DockerProfile | None":
     """
     if text in ("", "builtin", "unconfined"):
         return None
+    import json
+
     try:
         document = json.loads(text)
     except ValueError as exc:

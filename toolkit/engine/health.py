@@ -4,14 +4,14 @@ See Also:
     Docker Engine API, HealthConfig; podman-run(1), --health-on-failure and --timeout
 """
 
-from typing import Any
-
 from toolkit.core.errors import InvalidError
 from toolkit.runtime import health
 from toolkit.runtime.health import Check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from toolkit.engine.container import Container
     from toolkit.engine.options import ContainerOptions
 
@@ -44,7 +44,7 @@ def check(options: "ContainerOptions") -> None:
         raise InvalidError("the time that a container may run cannot be negative", hint="leave --timeout out")
 
 
-def configuration(options: "ContainerOptions", image: dict[str, Any]) -> dict[str, Any]:
+def configuration(options: "ContainerOptions", image: "dict[str, Any]") -> "dict[str, Any]":
     """Return docker's HealthConfig: the user's over the image's; empty where neither asks for one."""
     theirs: dict[str, Any] = image.get("Healthcheck") or {}
     mine: dict[str, Any] = {name: getattr(options, field) for name, field in _TIMES.items()}
@@ -53,7 +53,7 @@ def configuration(options: "ContainerOptions", image: dict[str, Any]) -> dict[st
     return {key: value for key, value in merged.items() if value}
 
 
-def probe_command(config: dict[str, Any], image: dict[str, Any]) -> tuple[str, ...]:
+def probe_command(config: "dict[str, Any]", image: "dict[str, Any]") -> tuple[str, ...]:
     """Return the command that a HealthConfig names; empty for none."""
     kind, *words = config.get("Test") or [""]
     if kind == "CMD":
@@ -71,12 +71,12 @@ def is_checked(one: "Container") -> bool:
     return bool(probe_command(configuration(one.options, image), image))
 
 
-def state(one: "Container") -> dict[str, Any] | None:
+def state(one: "Container") -> "dict[str, Any] | None":
     """Return docker's State.Health of a container; None where it has no health check."""
     return health.read(one.directory) if is_checked(one) else None
 
 
-def check_of(config: dict[str, Any], on_failure: str) -> Check:
+def check_of(config: "dict[str, Any]", on_failure: str) -> Check:
     """Return how a monitor is to go about it."""
     default = Check()
     seconds = {name: config.get(name, 0) / 1e9 for name in _TIMES}

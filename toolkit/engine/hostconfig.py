@@ -4,21 +4,21 @@ See Also:
     Docker Engine API 1.50, HostConfig
 """
 
-from typing import Any
-
 from toolkit.engine.networkinspect import asked
 from toolkit.engine.oci import kernel_paths
 from toolkit.engine.options import OWN_RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from toolkit.engine.options import BlockDevice, ContainerOptions
     from toolkit.volume.mount import MountSpec
 
 _SHM_BYTES = 64 * 1024 * 1024
 
 
-def host_config(options: "ContainerOptions") -> dict[str, Any]:
+def host_config(options: "ContainerOptions") -> "dict[str, Any]":
     """Return what `docker inspect` shows as HostConfig."""
     masked, readonly = kernel_paths(options)
     return {
@@ -65,7 +65,7 @@ def host_config(options: "ContainerOptions") -> dict[str, Any]:
     }
 
 
-def _mount(spec: "MountSpec") -> dict[str, Any]:
+def _mount(spec: "MountSpec") -> "dict[str, Any]":
     """Return a mount as the API takes it; with Idmap, which docker's does not have."""
     bind = {
         **({"Propagation": spec.propagation} if spec.propagation else {}),
@@ -99,14 +99,14 @@ def _mount(spec: "MountSpec") -> dict[str, Any]:
     }
 
 
-def _port_bindings(options: "ContainerOptions") -> dict[str, Any]:
+def _port_bindings(options: "ContainerOptions") -> "dict[str, Any]":
     shown: dict[str, list[dict[str, str]]] = {}
     for binding in options.publish:
         shown.setdefault(f"{binding.container_port}/{binding.protocol}", []).append(asked(binding))
     return shown
 
 
-def _resources(options: "ContainerOptions") -> dict[str, Any]:
+def _resources(options: "ContainerOptions") -> "dict[str, Any]":
     return {
         "CpuShares": options.cpu_shares,
         "Memory": options.memory_bytes,
@@ -143,5 +143,5 @@ def _resources(options: "ContainerOptions") -> dict[str, Any]:
     }
 
 
-def _rates(devices: "tuple[BlockDevice, ...]") -> list[dict[str, Any]]:
+def _rates(devices: "tuple[BlockDevice, ...]") -> "list[dict[str, Any]]":
     return [{"Path": each.path, "Rate": each.value} for each in devices]

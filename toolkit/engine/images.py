@@ -1,14 +1,12 @@
 """The images of an engine: the image room's stores, and where new ones come from."""
 
-from typing import Any
-
 from toolkit.core.digest import Digest
 from toolkit.core.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import IO
+    from typing import IO, Any
 
     from toolkit.engine.engine import Engine
     from toolkit.image.images import ImageRecord, Images
@@ -79,7 +77,7 @@ class EngineImages:
         return self.store.list()
 
     def pull(
-        self, reference: str, *, progress: "Callable[[Progress], None] | None" = None, **options: Any
+        self, reference: str, *, progress: "Callable[[Progress], None] | None" = None, **options: "Any"
     ) -> "ImageRecord":
         """Fetch an image from its registry; see `toolkit.registry.client.pull`.
 
@@ -102,7 +100,7 @@ class EngineImages:
         labels: dict[str, str] = record.config.get("Labels") or {}
         self._engine.events.note("image", action, ident, {**labels, "name": name})
 
-    def tags(self, reference: str, **options: Any) -> "Sequence[str]":
+    def tags(self, reference: str, **options: "Any") -> "Sequence[str]":
         """Return the tags of a repository, as its registry lists them; see `toolkit.registry.client.tags`."""
         from toolkit.image.reference import parse_reference
         from toolkit.registry.client import tags
@@ -111,8 +109,8 @@ class EngineImages:
         return tags(wanted, **self._configured(wanted, options))
 
     def _configured(
-        self, reference: "Reference", options: dict[str, Any], *, has_mirrors: bool = False
-    ) -> dict[str, Any]:
+        self, reference: "Reference", options: "dict[str, Any]", *, has_mirrors: bool = False
+    ) -> "dict[str, Any]":
         """Return the options of a transfer with what the configuration file says of the registry."""
         settings = self._engine.settings
         found = {**options, "insecure": (*options.get("insecure", ()), *settings.insecure_registries)}
@@ -147,7 +145,9 @@ class EngineImages:
             self._note("delete", record.id, record.id, record)
         return lines
 
-    def push(self, reference: str, *, progress: "Callable[[Progress], None] | None" = None, **options: Any) -> "Pushed":
+    def push(
+        self, reference: str, *, progress: "Callable[[Progress], None] | None" = None, **options: "Any"
+    ) -> "Pushed":
         """Upload an image to the registry that its name says; see `toolkit.registry.client.push`.
 
         Raises:
@@ -162,7 +162,7 @@ class EngineImages:
         self._note("push", wanted.familiar(), wanted.familiar_name, self.store.resolve(reference))
         return pushed
 
-    def inspect(self, reference: str) -> dict[str, Any]:
+    def inspect(self, reference: str) -> "dict[str, Any]":
         """Return what `docker image inspect` shows of an image."""
         from toolkit.engine import inspect
 

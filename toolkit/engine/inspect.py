@@ -5,7 +5,6 @@ See Also:
 """
 
 import os
-from typing import Any
 
 import toolkit
 from toolkit.core import clock
@@ -19,13 +18,14 @@ from toolkit.engine.summary import state
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from toolkit.core.digest import Digest
     from toolkit.engine.engine import Engine
     from toolkit.image.images import ImageRecord
 
 
-def container(engine: "Engine", one: Container) -> dict[str, Any]:
+def container(engine: "Engine", one: Container) -> "dict[str, Any]":
     """Return what `docker inspect` shows of a container."""
     doc, options, status = one.doc, one.options, one.read_status()
     argv = command(options, doc["image_config"])
@@ -64,7 +64,7 @@ def container(engine: "Engine", one: Container) -> dict[str, Any]:
     }
 
 
-def _mounts(engine: "Engine", one: Container) -> list[dict[str, Any]]:
+def _mounts(engine: "Engine", one: Container) -> "list[dict[str, Any]]":
     if "mounts" not in one.doc:
         return []
     from toolkit.engine import mounting
@@ -82,7 +82,7 @@ def _oom(one: Container, status: Status) -> dict[str, bool]:
     return {"OOMKilled": was_oom_killed(Request(id=one.id, oom_file=one.cgroups.oom_file(one.id)))}
 
 
-def _config(one: Container) -> dict[str, Any]:
+def _config(one: Container) -> "dict[str, Any]":
     options, image = one.options, one.doc["image_config"]
     hostname = options.hostname or one.short_id
     entrypoint = options.entrypoint if options.entrypoint is not None else image.get("Entrypoint")
@@ -115,7 +115,7 @@ def _config(one: Container) -> dict[str, Any]:
     }
 
 
-def image(record: "ImageRecord", layer_path: "Callable[[Digest], str]") -> dict[str, Any]:
+def image(record: "ImageRecord", layer_path: "Callable[[Digest], str]") -> "dict[str, Any]":
     """Return what `docker image inspect` shows of an image."""
     parents = [layer_path(diff_id) for diff_id in reversed(record.diff_ids)]
     return {
@@ -141,7 +141,7 @@ def image(record: "ImageRecord", layer_path: "Callable[[Digest], str]") -> dict[
     }
 
 
-def info(engine: "Engine") -> dict[str, Any]:
+def info(engine: "Engine") -> "dict[str, Any]":
     """Return what `docker info` shows."""
     everything = engine.containers.list(all=True)
     found = [one.read_status() for one in everything]

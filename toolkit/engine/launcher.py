@@ -2,11 +2,9 @@
 
 import errno
 import functools
-import json
 import os
-import socket
-from typing import Any
 
+from toolkit.core import document
 from toolkit.core.errors import CommandNotExecutableError, ConflictError, InvalidError, NotFoundError, StorageFullError
 from toolkit.engine import devices, events, filters, health, networkfiles, oci, restart, runtimes, users
 from toolkit.engine.networkfiles import LOCAL_HOSTS
@@ -22,6 +20,7 @@ from toolkit.storage import overlay
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from toolkit.engine.container import Container
     from toolkit.engine.engine import Engine
@@ -183,7 +182,7 @@ class Launcher:
         is_kept = not container.options.auto_remove
         return request._replace(successor=self._engine.remover(container.id), is_kept=is_kept)
 
-    def _care(self, container: "Container", options: "ContainerOptions") -> tuple[Any, ...]:
+    def _care(self, container: "Container", options: "ContainerOptions") -> "tuple[Any, ...]":
         """Say what else the monitor has to do while the container runs."""
         from toolkit.runtime import steps
         from toolkit.runtime.tending import Care
@@ -317,7 +316,7 @@ class Launcher:
         if options.hostname:
             return options.hostname
         if options.network == "host" or options.uts_mode == "host":
-            return socket.gethostname()
+            return os.uname().nodename
         return container.short_id
 
     def _plan(
@@ -364,7 +363,7 @@ class Launcher:
             "hostname": self._hostname(container) + "\n",
             "hosts": hosts,
             "resolv.conf": resolv,
-            "config.json": json.dumps(config),
+            "config.json": document.encode(config).decode(),
         }
         for name, text in contents.items():
             fd = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
@@ -470,7 +469,7 @@ class Launcher:
         return oci.process(merged, image, identity, self._hostname(container), self._engine.capabilities)
 
 
-def _log_keeping(container: "Container", options: "ContainerOptions") -> tuple[Any, ...]:
+def _log_keeping(container: "Container", options: "ContainerOptions") -> "tuple[Any, ...]":
     from toolkit.engine import logdriver
 
     image = container.doc["image_config"]

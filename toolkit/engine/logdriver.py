@@ -7,14 +7,13 @@ See Also:
     moby, daemon/logger/jsonfilelog and local
 """
 
-import json
-from typing import Any
-
+from toolkit.core import document
 from toolkit.core.errors import InvalidError, UnsupportedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from toolkit.engine.options import ContainerOptions
 
@@ -84,7 +83,7 @@ def _size(text: str) -> int:
     return found
 
 
-def keeping(options: "ContainerOptions", image: dict[str, Any], environment: "tuple[str, ...]") -> tuple[Any, ...]:
+def keeping(options: "ContainerOptions", image: "dict[str, Any]", environment: "tuple[str, ...]") -> "tuple[Any, ...]":
     """Return what a log's writer must know besides its file, see `log.LogWriter`; empty for nothing."""
     name = driver(options)
     if name == "none" or not (name == "local" or options.log_options):
@@ -94,7 +93,7 @@ def keeping(options: "ContainerOptions", image: dict[str, Any], environment: "tu
     found = {**_chosen(options.log_options, "labels", labels), **_chosen(options.log_options, "env", pairs)}
     if options.log_options.get("tag"):
         found["tag"] = options.log_options["tag"]
-    return (*limits(name, options.log_options), json.dumps(found) if found else "")
+    return (*limits(name, options.log_options), document.encode(found).decode() if found else "")
 
 
 def _chosen(given: "Mapping[str, str]", kind: str, values: "Mapping[str, str]") -> dict[str, str]:

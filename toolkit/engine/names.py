@@ -1,11 +1,11 @@
 """Names for containers whose user gave none: an adjective and a pioneer of computing."""
 
 import os
-import re
 
 from toolkit.core.errors import InvalidError
 
-_FORM = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_HEAD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_TAIL = _HEAD | frozenset("_.-")
 _LEFT = (
     "amazing",
     "brave",
@@ -165,7 +165,7 @@ def check_name(name: str) -> str:
         InvalidError: it is not [a-zA-Z0-9][a-zA-Z0-9_.-]+.
     """
     name = name.removeprefix("/")
-    if not _FORM.fullmatch(name):
+    if len(name) < 2 or name[0] not in _HEAD or not _TAIL.issuperset(name):
         raise InvalidError(
             f"invalid container name ({name!r})",
             hint="use letters, digits, _ . and -, two characters at least, the first a letter or digit",

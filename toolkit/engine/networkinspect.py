@@ -4,13 +4,12 @@ See Also:
     Docker Engine API 1.50, Network, NetworkSettings and EndpointSettings
 """
 
-from typing import Any
-
 from toolkit.network.model import DEFAULT, Endpoint, Network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from toolkit.engine.container import Container
     from toolkit.engine.networks import Networks, Wish
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - docker's words for every address of this machine
 
 
-def network(found: Network, members: "Iterable[Endpoint]") -> dict[str, Any]:
+def network(found: Network, members: "Iterable[Endpoint]") -> "dict[str, Any]":
     """Return what `docker network inspect` shows."""
     return {
         "Name": found.name,
@@ -55,7 +54,7 @@ def network(found: Network, members: "Iterable[Endpoint]") -> dict[str, Any]:
     }
 
 
-def _pool(found: Network, number: int) -> dict[str, Any]:
+def _pool(found: Network, number: int) -> "dict[str, Any]":
     pool = found.pools[number]
     made: dict[str, Any] = {"Subnet": str(pool.subnet)}
     if pool.ip_range != pool.subnet:
@@ -70,7 +69,7 @@ def _with_prefix(one: Endpoint, family: int) -> str:
     return f"{one.address(family)}/{one.prefix(family)}" if one.address(family) else ""
 
 
-def settings(networks: "Networks", one: "Container", status: "Status") -> dict[str, Any]:
+def settings(networks: "Networks", one: "Container", status: "Status") -> "dict[str, Any]":
     """Return a container's NetworkSettings."""
     from toolkit.engine.networks import wishes
 
@@ -103,7 +102,7 @@ def settings(networks: "Networks", one: "Container", status: "Status") -> dict[s
     }
 
 
-def _addresses(place: Endpoint | None) -> dict[str, Any]:
+def _addresses(place: Endpoint | None) -> "dict[str, Any]":
     return {
         "EndpointID": place.id if place else "",
         "Gateway": place.gateway(4) if place else "",
@@ -118,7 +117,7 @@ def _addresses(place: Endpoint | None) -> dict[str, Any]:
 
 def _endpoint(
     one: "Container", network_id: str, wish: "Wish | None", place: Endpoint | None, *, is_default: bool = False
-) -> dict[str, Any]:
+) -> "dict[str, Any]":
     asked = {} if wish is None else {"IPv4Address": wish.ip, "IPv6Address": wish.ip6}
     config = {key: value for key, value in asked.items() if value}
     has_names = place is not None and not is_default
@@ -134,7 +133,7 @@ def _endpoint(
     }
 
 
-def ports(one: "Container", places: "Iterable[Endpoint]") -> dict[str, Any]:
+def ports(one: "Container", places: "Iterable[Endpoint]") -> "dict[str, Any]":
     """Return which ports of this machine lead where, as NetworkSettings.Ports."""
     shown: dict[str, Any] = dict.fromkeys(one.exposed)
     for place in places:

@@ -4,9 +4,8 @@ The defaults are docker's (moby, oci/defaults.go): its mounts, its masked and
 read-only paths, its 14 capabilities, its environment.
 """
 
-from typing import Any, NamedTuple
-
 from toolkit.core.errors import InvalidError
+from toolkit.core.record import NamedTuple
 from toolkit.engine.argv import command
 from toolkit.engine.devices import NOTHING, HostDevices
 from toolkit.engine.resources import resources
@@ -15,6 +14,8 @@ from toolkit.runtime.spec import OCI_VERSION, Config, IDMapping, Linux, Mount, N
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from toolkit.engine.options import ContainerOptions, IdRange
     from toolkit.engine.users import Identity
     from toolkit.runtime.spec import Capabilities
@@ -63,7 +64,7 @@ class Place(NamedTuple):
     """The /dev/shm of the container whose ipc namespace is joined, as a path of the host's."""
 
 
-def environment(options: "ContainerOptions", image: dict[str, Any], hostname: str, home: str = "") -> tuple[str, ...]:
+def environment(options: "ContainerOptions", image: "dict[str, Any]", hostname: str, home: str = "") -> tuple[str, ...]:
     """Return KEY=value pairs: docker's own, then the image's, then the user's; later ones win."""
     pairs: dict[str, str] = {"PATH": _PATH.partition("=")[2], "HOSTNAME": hostname}
     if options.tty:
@@ -82,7 +83,7 @@ def environment(options: "ContainerOptions", image: dict[str, Any], hostname: st
     return tuple(f"{key}={value}" for key, value in pairs.items())
 
 
-def config(options: "ContainerOptions", image: dict[str, Any], identity: "Identity", place: Place) -> Config:
+def config(options: "ContainerOptions", image: "dict[str, Any]", identity: "Identity", place: Place) -> Config:
     """Return the whole OCI config of a container.
 
     Raises:
@@ -130,7 +131,7 @@ def config(options: "ContainerOptions", image: dict[str, Any], identity: "Identi
 
 def process(
     options: "ContainerOptions",
-    image: dict[str, Any],
+    image: "dict[str, Any]",
     identity: "Identity",
     hostname: str,
     available: int = capability.ALL,

@@ -6,14 +6,14 @@ knows how a value was written: sizes are bytes, times are seconds, lists are
 tuples.  A default means "as the image or the engine has it".
 """
 
-from typing import Any, NamedTuple
-
+from toolkit.core.record import NamedTuple
 from toolkit.network.binding import PortBinding
 from toolkit.volume.mount import MountSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 _NONE: "Mapping[str, str]" = {}
 

@@ -15,7 +15,8 @@ run/                    does not
 """
 
 import os
-from typing import NamedTuple
+
+from toolkit.core.record import NamedTuple
 
 DEFAULT_ROOT = "/var/lib/container-toolkit"
 DEFAULT_RUN = "/run/container-toolkit"

@@ -7,12 +7,10 @@ lock also says who may do it.
 """
 
 import contextlib
-import json
 import os
 import time
-from typing import Any
 
-from toolkit.core import clock
+from toolkit.core import clock, document
 from toolkit.core.errors import ConflictError, NotFoundError
 from toolkit.engine import events
 from toolkit.linux import lock
@@ -21,6 +19,8 @@ from toolkit.runtime.meeting import CLAIM_FILE, STATUS_FILE, ExitRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from toolkit.core.state import Row, State
     from toolkit.engine.cgroups import Cgroups
     from toolkit.engine.engine import Engine
@@ -220,7 +220,7 @@ class Recovery:
         now = clock.now()
         try:
             with open(f"{self._paths.run_dir(ident)}/{STATUS_FILE}") as file:
-                started_at = str(json.load(file)["started_at"])
+                started_at = str(document.decode(file.read())["started_at"])
         except FileNotFoundError:
             started_at = now  # it was killed before the container ran
         try:
@@ -232,7 +232,7 @@ class Recovery:
     def _note(self, ident: str, record: ExitRecord) -> None:
         exit_file = self._paths.exit_file(ident)
         with open(f"{exit_file}.new", "w") as file:
-            json.dump(record._asdict(), file)
+            file.write(document.encode(record._asdict()).decode())
         os.rename(f"{exit_file}.new", exit_file)
 
     def restore_end(self, ident: str, record: ExitRecord | None) -> None:

@@ -1,7 +1,6 @@
 """Other OCI runtimes that can make the engine's containers: by a registered name, a path, or a program on PATH."""
 
 import os
-from typing import Any
 
 from toolkit.core.errors import InvalidError, UnsupportedError
 from toolkit.engine.options import OWN_RUNTIME
@@ -9,6 +8,7 @@ from toolkit.engine.options import OWN_RUNTIME
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from toolkit.engine.engine import Engine
     from toolkit.linux.cgroup.resources import Resources

@@ -21,16 +21,16 @@ See Also:
     dockerd(8), daemon.json
 """
 
-import json
-from typing import Any, NamedTuple, cast
-
+from toolkit.core import document
 from toolkit.core.errors import InvalidError, PrivilegeError
+from toolkit.core.record import NamedTuple, cast
 from toolkit.core.units import parse_bytes
 from toolkit.engine.options import Ulimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from toolkit.engine.options import ContainerOptions
 
@@ -91,29 +91,44 @@ def read(path: str) -> Settings:
     return Settings(**_values(path))
 
 
-def _values(path: str) -> dict[str, Any]:
+def _values(path: str) -> "dict[str, Any]":
     """Return the settings that a file makes, by field."""
     try:
         with open(path, encoding="utf-8") as file:
-            document: object = json.load(file)
+            content = _parsed(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except PermissionError as exc:
         raise PrivilegeError(f"cannot read {path}: permission denied", hint="run as root") from exc
     except (OSError, ValueError) as exc:
         raise InvalidError(f"unable to use the configuration file {path}: {exc}", hint="repair it") from exc
-    if not isinstance(document, dict):
+    if not isinstance(content, dict):
         raise InvalidError(f"unable to use the configuration file {path}: it is no JSON object", hint="repair it")
-    return _parse(path, cast("dict[str, object]", document))
+    return _parse(path, cast("dict[str, object]", content))
 
 
-def _parse(path: str, document: dict[str, object]) -> dict[str, Any]:
-    unknown = sorted(document.keys() - _READERS.keys())
+def _parsed(text: str) -> object:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: it is none; the message says where.
+    """
+    try:
+        return document.decode(text)
+    except ValueError:
+        import json
+
+        json.loads(text)
+        raise
+
+
+def _parse(path: str, content: dict[str, object]) -> "dict[str, Any]":
+    unknown = sorted(content.keys() - _READERS.keys())
     if unknown:
         message = f"{path}: the following directives don't match any configuration option: {', '.join(unknown)}"
         raise InvalidError(message, hint=f"known are {', '.join(sorted(_READERS))}")
     values: dict[str, Any] = {}
-    for name, value in document.items():
+    for name, value in content.items():
         try:
             values[name.replace("-", "_")] = _READERS[name](value)
         except (TypeError, ValueError, KeyError, InvalidError) as exc:
@@ -133,7 +148,7 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(_text(each) for each in cast("list[object]", value))
 
 
-def _mapping(value: object) -> dict[str, Any]:
+def _mapping(value: object) -> "dict[str, Any]":
     if not isinstance(value, dict):
         raise TypeError
     return cast("dict[str, Any]", value)
@@ -143,7 +158,7 @@ def _text_mapping(value: object) -> dict[str, str]:
     return {key: _text(each) for key, each in _mapping(value).items()}
 
 
-def _runtimes(value: object) -> dict[str, Any]:
+def _runtimes(value: object) -> "dict[str, Any]":
     found = _mapping(value)
     for each in found.values():
         _text(_mapping(each)["path"])

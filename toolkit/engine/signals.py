@@ -1,8 +1,7 @@
 """Signals as people name them."""
 
-import signal
-
 from toolkit.core.errors import InvalidError
+from toolkit.linux import signals
 
 
 def signal_number(name: int | str) -> int:
@@ -18,11 +17,11 @@ def signal_number(name: int | str) -> int:
     if text.isdecimal() and len(text) <= 3:
         number = int(text)
     elif text.startswith("RTMIN+") and text[6:].isdecimal():
-        number = signal.SIGRTMIN + int(text[6:])
+        number = signals.SIGRTMIN + int(text[6:])
     elif text.startswith("RTMAX-") and text[6:].isdecimal():
-        number = signal.SIGRTMAX - int(text[6:])
-    elif text.isalnum():
-        number = getattr(signal, f"SIG{text}", 0)
-    if not 0 < int(number) <= signal.SIGRTMAX:
+        number = signals.SIGRTMAX - int(text[6:])
+    else:
+        number = signals.number(text)
+    if not 0 < number <= signals.SIGRTMAX:
         raise InvalidError(f"invalid signal: {name}", hint="a name such as SIGTERM, or a number")
-    return int(number)
+    return number

@@ -1,12 +1,12 @@
 """A start under way: what its monitor tells, and what whoever watches it answers."""
 
-import json
-from typing import Any
-
+from toolkit.core import document
 from toolkit.trace.wire import Recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from toolkit.runtime import client
 
 
@@ -45,7 +45,7 @@ class Start:
         lost.has_begun = self._has_begun
         raise lost
 
-    def _receive(self) -> dict[str, Any] | None:
+    def _receive(self) -> "dict[str, Any] | None":
         from toolkit.runtime import frames
 
         received = self.session.receive()
@@ -56,7 +56,7 @@ class Start:
         if kind == frames.TRACE:
             self.recorded.take(content)
             return {"event": "trace"}
-        message: dict[str, Any] = json.loads(content)
+        message: dict[str, Any] = document.decode(content)
         return message
 
     def born(self) -> int:

@@ -1,11 +1,10 @@
 """What a container is doing at this moment, read from its files: three or four system calls for each."""
 
-import json
 import os
 import time
-from typing import NamedTuple
 
-from toolkit.core import clock
+from toolkit.core import clock, document
+from toolkit.core.record import NamedTuple
 from toolkit.linux import lock
 from toolkit.runtime.meeting import PAUSED_FILE, STATUS_FILE, ExitRecord
 
@@ -52,7 +51,7 @@ def read(engine: "Engine", ident: str) -> Status:
             break
         try:
             with open(f"{run_dir}/{STATUS_FILE}", "rb") as file:
-                running = json.load(file)
+                running = document.decode(file.read())
             if not is_monitored(run_dir):
                 engine.recovery.recover(ident)
                 continue
@@ -91,7 +90,7 @@ def find_exit(engine: "Engine", ident: str) -> ExitRecord | None:
     """Return how a container ended last; None where it has not, or is running again."""
     try:
         with open(engine.paths.exit_file(ident), "rb") as file:
-            return ExitRecord(**json.load(file))
+            return ExitRecord(**document.decode(file.read()))
     except FileNotFoundError:
         return None
     except ValueError:  # a crash of the machine, or a limit on the size of files, has cut it short

@@ -1,14 +1,16 @@
 """What lists show of a container: the part of `inspect` that costs no more than the container's own record."""
 
-from typing import Any
-
 from toolkit.core import clock
 from toolkit.engine.argv import words
 from toolkit.engine.container import PAUSED, RESTARTING, Container, Status
 from toolkit.engine.health import state as state_of_health
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def summary(one: Container) -> dict[str, Any]:
+
+def summary(one: Container) -> "dict[str, Any]":
     """Return the fields that `container ps` needs, as `inspect` has them."""
     doc = one.doc
     options = doc["options"]  # as they are stored: to parse them takes as long as all the rest
@@ -34,13 +36,13 @@ def summary(one: Container) -> dict[str, Any]:
     }
 
 
-def _mounts(one: Container) -> list[dict[str, Any]]:
+def _mounts(one: Container) -> "list[dict[str, Any]]":
     from toolkit.volume.point import decode
 
     return [point.inspect(point.source) for point in decode(one.doc["mounts"])]
 
 
-def _ports(one: Container, status: Status) -> dict[str, Any]:
+def _ports(one: Container, status: Status) -> "dict[str, Any]":
     """Return what is published or exposed, where anything may be."""
     options = one.doc["options"]
     if not status.is_alive or not (options.get("publish") or options.get("publish_all") or one.exposed):
@@ -50,7 +52,7 @@ def _ports(one: Container, status: Status) -> dict[str, Any]:
     return ports(one, one.engine.networks.endpoints(one.id).values())
 
 
-def state(one: Container, status: Status) -> dict[str, Any]:
+def state(one: Container, status: Status) -> "dict[str, Any]":
     """Return a status as Docker's State."""
     ended = status.exit
     health = state_of_health(one)

@@ -1,8 +1,7 @@
 """From a user as people write it to the numbers that the kernel takes; looked up in the container's own files."""
 
-from typing import NamedTuple
-
 from toolkit.core.errors import InvalidError
+from toolkit.core.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ id can be mistaken for another's.
 import errno
 import os
 import stat
-from typing import NamedTuple
 
+from toolkit.core.record import NamedTuple
 from toolkit.image.erase import erase
 from toolkit.linux.lock import try_lock, wait_lock
 

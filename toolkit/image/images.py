@@ -16,10 +16,10 @@ A layer stays as long as an image or a container has it in its `diff_ids`.
 
 import os
 from contextlib import contextmanager
-from typing import Any, NamedTuple
 
 from toolkit.core.digest import Digest, parse_digest
 from toolkit.core.errors import ConflictError, InvalidError, NotFoundError
+from toolkit.core.record import NamedTuple
 from toolkit.core.state import State
 from toolkit.image.content import ContentStore
 from toolkit.image.layers import LayerStore
@@ -29,6 +29,7 @@ from toolkit.linux.lock import try_lock, wait_lock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
+    from typing import Any
 
     from toolkit.image.removal import ImageUser, Pruned
 
@@ -58,11 +59,11 @@ class ImageRecord(NamedTuple):
     architecture: str
     os: str
     variant: str
-    config: dict[str, Any]
+    config: "dict[str, Any]"
     """Docker's container config as it stands: Env, Cmd, Entrypoint, WorkingDir, User, Labels, StopSignal, ..."""
     diff_ids: tuple[Digest, ...]
     """Base first."""
-    history: tuple[dict[str, Any], ...]
+    history: "tuple[dict[str, Any], ...]"
     layers: tuple[LayerBlob, ...]
     """Base first; the blobs themselves may be gone."""
     layer_sizes: tuple[int, ...]
@@ -358,7 +359,7 @@ def _is_id_prefix(text: str) -> bool:
     return bool(digits) and len(digits) < _SHA256_HEX and not digits.strip("0123456789abcdef")
 
 
-def _record(ident: str, doc: dict[str, Any], references: "Sequence[Reference]") -> ImageRecord:
+def _record(ident: str, doc: "dict[str, Any]", references: "Sequence[Reference]") -> ImageRecord:
     names = sorted(one.familiar() for one in references if one.digest is None)
     digests = sorted(one.familiar() for one in references if one.digest is not None)
     return ImageRecord(

@@ -10,10 +10,11 @@ renames make them visible.
 """
 
 import os
-from typing import NamedTuple
 
+from toolkit.core import document
 from toolkit.core.digest import Digest, split_digest
 from toolkit.core.errors import NotFoundError
+from toolkit.core.record import NamedTuple
 from toolkit.image.claim import Claim, claim_directory, sweep
 from toolkit.image.erase import erase
 from toolkit.image.unpack.limits import Limits
@@ -78,10 +79,8 @@ def read_info(path: str) -> LayerInfo:
     Raises:
         FileNotFoundError: it is not a layer of a store.
     """
-    import json
-
     with open(os.path.join(os.path.dirname(path), "layer.json"), encoding="utf-8") as file:
-        size, entries, root = json.load(file)
+        size, entries, root = document.decode(file.read())
     return LayerInfo(size, entries, None if root is None else tuple(root))
 
 
@@ -256,13 +255,12 @@ class Unpacking:
 
 
 def _write_info(directory: str, result: "Unpacked") -> None:
-    import json
     import stat
 
     found = os.stat(os.path.join(directory, "diff"))
     root = [stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid] if result.has_root else None
     with open(os.path.join(directory, "layer.json"), "w", encoding="utf-8") as file:
-        json.dump([result.size, result.entries, root], file)
+        file.write(document.encode([result.size, result.entries, root]).decode())
 
 
 def _rename_new(source: str, target: str) -> None:

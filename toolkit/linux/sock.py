@@ -24,6 +24,7 @@ from _socket import (
 from _socket import socket as Socket  # noqa: N812 - the class under the standard library's own
 
 __all__ = [
+    "MSG_DONTWAIT",
     "SOCK_SEQPACKET",
     "SOCK_STREAM",
     "Socket",
@@ -107,9 +108,9 @@ def for_ioctl() -> Socket:
     return Socket(AF_INET, SOCK_DGRAM)
 
 
-def send(sock: Socket, parts: "list[bytes]", fds: "tuple[int, ...]" = ()) -> None:
-    """Send one message, and descriptors with it."""
-    sock.sendmsg(parts, [(SOL_SOCKET, SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else [])
+def send(sock: Socket, parts: "list[bytes]", fds: "tuple[int, ...]" = ()) -> int:
+    """Send one message, and descriptors with it; return how many bytes have gone, in a stream perhaps not all."""
+    return sock.sendmsg(parts, [(SOL_SOCKET, SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else [])
 
 
 def receive(sock: Socket, max_bytes: int, max_fds: int) -> tuple[bytes, list[int]]:

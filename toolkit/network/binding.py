@@ -1,6 +1,6 @@
 """A published port, in a file of its own: lists of containers need no more of networks than this."""
 
-from typing import NamedTuple
+from toolkit.core.record import NamedTuple
 
 
 class PortBinding(NamedTuple):

@@ -6,14 +6,14 @@ Endpoint   the place of one owner in one network: its addresses, its names, its 
 PortBinding   a port of this machine that leads to one of an owner's
 """
 
-from typing import Any, NamedTuple
-
+from toolkit.core.record import NamedTuple
 from toolkit.network.binding import PortBinding
 from toolkit.network.subnet import Address, Subnet, parse_address, parse_subnet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 NO_TEXTS: "Mapping[str, str]" = {}
 
@@ -140,7 +140,7 @@ class Endpoint(NamedTuple):
         """Return the gateway of a family, or an empty text."""
         return next((each for each in self.gateways if (":" in each) == (family == 6)), "")
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> "dict[str, Any]":
         """Return it as the state keeps it."""
         return {**self._asdict(), "links": dict(self.links)}
 
@@ -159,7 +159,7 @@ def is_true(text: str) -> bool:
     return text.lower() in ("1", "t", "true")
 
 
-def to_document(network: Network) -> dict[str, Any]:
+def to_document(network: Network) -> "dict[str, Any]":
     """Return a network as the state keeps it."""
     pools = [
         {

@@ -1,11 +1,11 @@
 """Addresses and subnets of both families as plain numbers; `ipaddress` costs 8 ms and an object for each address."""
 
-import socket
-from typing import NamedTuple
+from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton  # `socket` makes enums of all numbers: 3 ms
 
 from toolkit.core.errors import InvalidError
+from toolkit.core.record import NamedTuple
 
-_FAMILIES = {4: (socket.AF_INET, 32), 6: (socket.AF_INET6, 128)}
+_FAMILIES = {4: (AF_INET, 32), 6: (AF_INET6, 128)}
 
 
 class Address(NamedTuple):
@@ -17,7 +17,7 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         kind, bits = _FAMILIES[self.family]
-        return socket.inet_ntop(kind, self.number.to_bytes(bits // 8))
+        return inet_ntop(kind, self.number.to_bytes(bits // 8))
 
 
 class Subnet(NamedTuple):
@@ -64,7 +64,7 @@ def parse_address(text: str) -> Address:
     """
     family = 6 if ":" in text else 4
     try:
-        return Address(family, int.from_bytes(socket.inet_pton(_FAMILIES[family][0], text)))
+        return Address(family, int.from_bytes(inet_pton(_FAMILIES[family][0], text)))
     except (OSError, ValueError) as exc:
         raise InvalidError(f"invalid IP address: {text}", hint="write it as 192.0.2.7 or 2001:db8::7") from exc
 

@@ -1,21 +1,19 @@
 """How the engine reaches the zygote (to start something) and monitors (to attach to something)."""
 
 import errno
-import json
 import os
-import socket
 import sys
-from typing import Any
 
+from toolkit.core import document
 from toolkit.core.errors import EngineError, StartError
-from toolkit.linux import lock
-from toolkit.linux.sock import connect_in
+from toolkit.linux import lock, sock
 from toolkit.runtime import channel, frames
 from toolkit.runtime.meeting import ATTACH_SOCKET, BACKLOG, LISTENER_FD, OUTSIDE_SUFFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from toolkit.runtime.request import Request
     from toolkit.runtime.steps import Step
@@ -30,8 +28,8 @@ _UNREACHABLE = (errno.ECONNREFUSED, errno.ENOENT)
 class Session:
     """A connection to a monitor: frames go in and out."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, connection: sock.Socket) -> None:
+        self._sock = connection
         self._reader = frames.FrameReader()
         self._unsent = bytearray()
         self.plan: tuple[Step, ...] = ()
@@ -76,7 +74,7 @@ class Session:
         """Send more of what was offered; tell whether nothing is left."""
         try:
             while self._unsent:
-                del self._unsent[: self._sock.send(self._unsent, socket.MSG_DONTWAIT)]
+                del self._unsent[: self._sock.send(self._unsent, sock.MSG_DONTWAIT)]
         except BlockingIOError:
             return False
         except (BrokenPipeError, ConnectionResetError):
@@ -103,7 +101,7 @@ class Session:
 
     def control(self, *, wait: bool = True, **message: object) -> bool:
         """Send a control message; with `wait` false only as far as it goes now, as `offer`."""
-        content = json.dumps(message).encode()
+        content = document.encode(message)
         if not wait:
             return self.offer(frames.CONTROL, content)
         self.send(frames.CONTROL, content)
@@ -149,18 +147,17 @@ class Zygote:
         Raises:
             StartError: no zygote can be started.
         """
-        sock = self._connect() if request.uses_reserve else self._connect_outside()
+        connection = self._connect() if request.uses_reserve else self._connect_outside()
         message = frames.frame(frames.REQUEST, request.encode())
         try:
             if lock_fd >= 0:
-                sent = socket.send_fds(sock, [message], [lock_fd])
-                sock.sendall(message[sent:])
+                connection.sendall(message[sock.send(connection, [message], (lock_fd,)) :])
             else:
-                sock.sendall(message)
+                connection.sendall(message)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the reader of the answer sees the same and knows what to do
         self._reap()
-        return Session(sock)
+        return Session(connection)
 
     def _reap(self) -> None:
         """Wait for the process that we spawned: it forks the zygote and ends, so that the zygote is nobody's child.
@@ -178,7 +175,7 @@ class Zygote:
             log = f"{self._run_dir}/zygote.log"
             raise StartError("the process that starts containers ended at once", hint=f"see the end of {log}")
 
-    def _connect_outside(self) -> socket.socket:
+    def _connect_outside(self) -> sock.Socket:
         """Connect to the zygote itself; to the pair in reserve, which can be asked for all, where there is none yet."""
         try:
             return _connect_in(self._run_dir, f"{self._name}{OUTSIDE_SUFFIX}")
@@ -187,7 +184,7 @@ class Zygote:
                 raise
             return self._connect()
 
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> sock.Socket:
         try:
             return _connect_in(self._run_dir, self._name)
         except OSError as exc:
@@ -214,15 +211,16 @@ class Zygote:
         except FileNotFoundError:
             pass  # the usual case: none has run here
         directory = lock.open_directory(self._run_dir)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            mask = os.umask(0o177)
-            try:
-                listener.bind(f"/proc/self/fd/{directory}/{self._name}")
-            finally:
-                os.umask(mask)
-                os.close(directory)
-            listener.listen(BACKLOG)
+        mask = os.umask(0o177)
+        try:
+            listener = sock.listen_at(f"/proc/self/fd/{directory}/{self._name}", BACKLOG)
+        finally:
+            os.umask(mask)
+            os.close(directory)
+        try:
             self._launch(listener.fileno(), path)
+        finally:
+            listener.close()
 
     def _launch(self, listener_fd: int, path: str) -> None:
         """Start the process; its program is one that nobody can write to, since its children enter containers."""
@@ -280,9 +278,9 @@ class Zygote:
             os.unlink(f"{self._run_dir}/{aside}")
 
 
-def _connect_in(directory: str, name: str) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connect_in(connection, directory, name)
+def _connect_in(directory: str, name: str) -> sock.Socket:
+    connection = sock.unix()
+    sock.connect_in(connection, directory, name)
     return connection
 
 
@@ -292,12 +290,12 @@ def attach(container_run_dir: str, *, output: bool, stdin: bool) -> Session | No
     The monitor has confirmed it: from now on no output is missed.
     """
     try:
-        sock = _connect_in(container_run_dir, ATTACH_SOCKET)
+        connection = _connect_in(container_run_dir, ATTACH_SOCKET)
     except OSError as exc:
         if exc.errno not in (*_UNREACHABLE, errno.ENOTDIR):
             raise
         return None
-    session = Session(sock)
+    session = Session(connection)
     session.control(op="attach", output=output, stdin=stdin)
     if session.receive() is None:  # the monitor was about to leave
         session.close()
@@ -314,7 +312,7 @@ def poke(container_run_dir: str) -> None:
             raise
 
 
-def error_of(message: dict[str, Any]) -> EngineError:
+def error_of(message: "dict[str, Any]") -> EngineError:
     """Return the error that a "failed" message tells of."""
     return channel.error_of(message)
 
@@ -325,15 +323,14 @@ def _fingerprint() -> str:
     An older one must not serve a newer client, nor one that somebody with fewer capabilities has started one who has
     them all.
     """
-    import hashlib
-
+    from toolkit.core.digest import sha256_hex
     from toolkit.linux import capability
 
     base = os.path.join(_SOURCE_ROOT, "toolkit")
-    digest = hashlib.sha256(f"{sys.version} {_SOURCE_ROOT}".encode())
+    facts: list[object] = [sys.version, _SOURCE_ROOT]
     for room in ("runtime", "runtime/steps", "linux", "trace", "core"):
         entries = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(os.path.join(base, room)))
-        digest.update(repr([entry for entry in entries if entry[0].endswith(".py")]).encode())
+        facts.append([entry for entry in entries if entry[0].endswith(".py")])
     sets = capability.read_sets()
-    digest.update(f"{sets.effective:x} {sets.bounding:x}".encode())
-    return digest.hexdigest()[:8]
+    facts += [sets.effective, sets.bounding]
+    return sha256_hex(repr(facts).encode())[:8]

@@ -1,7 +1,6 @@
 """Mount options as the OCI spec and mount(8) write them, turned into what mount(2) takes; pure."""
 
-from typing import NamedTuple
-
+from toolkit.core.record import NamedTuple
 from toolkit.linux import mount as m
 
 TYPE_CHECKING = False

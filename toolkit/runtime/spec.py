@@ -9,9 +9,12 @@ See Also:
     github.com/opencontainers/runtime-spec, config.md and config-linux.md, 1.2.1
 """
 
-from typing import Any, Required, TypedDict
-
+from toolkit.core.record import TypedDict
 from toolkit.linux.cgroup.resources import Resources
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Required
 
 OCI_VERSION = "1.2.1"
 
@@ -53,7 +56,7 @@ class ConsoleSize(TypedDict):
 class Scheduler(TypedDict, total=False):
     """How the CPUs are shared; see sched_setattr(2)."""
 
-    policy: Required[str]
+    policy: "Required[str]"
     nice: int
     priority: int
     flags: list[str]
@@ -62,7 +65,10 @@ class Scheduler(TypedDict, total=False):
     period: int
 
 
-_IoPriority = TypedDict("_IoPriority", {"class": Required[str], "priority": int}, total=False)
+if TYPE_CHECKING:
+    _IoPriority = TypedDict("_IoPriority", {"class": Required[str], "priority": int}, total=False)
+else:
+    _IoPriority = TypedDict  # "class" cannot be written as a field
 
 
 class IoPriority(_IoPriority):
@@ -106,7 +112,7 @@ class Root(TypedDict, total=False):
 class Mount(TypedDict, total=False):
     """One additional mount."""
 
-    destination: Required[str]
+    destination: "Required[str]"
     type: str
     source: str
     options: list[str]
@@ -130,7 +136,7 @@ class IDMapping(TypedDict):
 class Namespace(TypedDict, total=False):
     """A namespace to make, or with `path` to join."""
 
-    type: Required[str]
+    type: "Required[str]"
     path: str
 
 
@@ -144,8 +150,8 @@ class TimeOffset(TypedDict, total=False):
 class Device(TypedDict, total=False):
     """A device node to make."""
 
-    type: Required[str]
-    path: Required[str]
+    type: "Required[str]"
+    path: "Required[str]"
     major: int
     minor: int
     fileMode: int
@@ -156,7 +162,7 @@ class Device(TypedDict, total=False):
 class Personality(TypedDict, total=False):
     """Which system the kernel behaves as."""
 
-    domain: Required[str]
+    domain: "Required[str]"
     flags: list[str]
 
 
@@ -171,20 +177,20 @@ class Linux(TypedDict, total=False):
     cgroupsPath: str
     resources: Resources
     rootfsPropagation: str
-    seccomp: dict[str, Any]
+    seccomp: "dict[str, Any]"
     sysctl: dict[str, str]
     maskedPaths: list[str]
     readonlyPaths: list[str]
     personality: Personality
     mountLabel: str
-    intelRdt: dict[str, Any]
+    intelRdt: "dict[str, Any]"
 
 
 class Config(TypedDict, total=False):
     """A whole config.json."""
 
     ociVersion: str
-    process: Required[Process]
+    process: "Required[Process]"
     """Optional in the specification, but needed for `start`, which is all that plans are for."""
     root: Root
     hostname: str
@@ -192,5 +198,5 @@ class Config(TypedDict, total=False):
     mounts: list[Mount]
     linux: Linux
     annotations: dict[str, str]
-    hooks: dict[str, list[dict[str, Any]]]
+    hooks: "dict[str, list[dict[str, Any]]]"
     """By kind: "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"."""

@@ -5,7 +5,6 @@ rest by itself.  What the monitor needs it makes and hands over before it shuts
 itself in.  A plan that needs someone outside it gives back.
 """
 
-import functools
 import os
 import select
 import time
@@ -170,7 +169,8 @@ def work(
     plan = steps.decode(received[1])
     if plan[: len(RESERVE_STEPS)] != RESERVE_STEPS:
         raise RuntimeError("a plan for another process")
-    rest = functools.partial(_rest_of_plan, connection) if received[0] == frames.PLAN_BEGINNING else None
+    is_beginning = received[0] == frames.PLAN_BEGINNING
+    rest = (lambda: _rest_of_plan(connection)) if is_beginning else None
     be_init(plan, len(RESERVE_STEPS), context, Watcher(connection, is_gated=False), rest)
 
 

@@ -1,6 +1,6 @@
 """What a storage driver gives to the rest: a description of a root file system, mounted by the runtime."""
 
-from typing import NamedTuple
+from toolkit.core.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

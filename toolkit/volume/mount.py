@@ -7,9 +7,9 @@ See Also:
 """
 
 import os
-from typing import NamedTuple
 
 from toolkit.core.errors import InvalidError
+from toolkit.core.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,7 +1,5 @@
 """`container images`, `rmi` and `tag`."""
 
-from typing import Any
-
 from toolkit.cli.command import Command
 from toolkit.cli.commands.ps import FORMAT_HELP, age, local_time
 from toolkit.cli.each import each
@@ -16,6 +14,7 @@ from toolkit.core.units import format_bytes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from toolkit.image.images import ImageRecord
 
@@ -95,7 +94,7 @@ def _fits(repository: str, tag: str, pattern: str) -> bool:
 
 def _row(
     record: "ImageRecord", repository: str, tag: str, digest: str, *, now_ns: int, truncates: bool
-) -> dict[str, Any]:
+) -> "dict[str, Any]":
     return {
         "Repository": repository,
         "Tag": tag,
@@ -121,7 +120,7 @@ def _matches(record: "ImageRecord", filters: Filters) -> bool:
 def rmi(session: Session, parsed: Parsed) -> Outcome:
     """Remove names, and images that have none left."""
 
-    def deed(name: str) -> Any:
+    def deed(name: str) -> "Any":
         removed = session.engine.images.remove(name, force=parsed["force"])
         for line in removed:
             session.print(line)

@@ -1,7 +1,5 @@
 """`container inspect`, of containers, images, networks and volumes."""
 
-from typing import Any
-
 from toolkit.cli.command import PROGRAM, Command
 from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
 from toolkit.cli.kinds import one_of
@@ -11,9 +9,10 @@ from toolkit.core.errors import EngineError, InvalidError, NotFoundError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
-Document = dict[str, Any]
-Found = tuple[Any, Document]
+Document = dict[str, "Any"]
+Found = tuple["Any", Document]
 
 _FREE_MAPS = frozenset(
     ("Labels", "Tmpfs", "Sysctls", "Ports", "Networks", "Annotations", "Volumes", "ExposedPorts", "PortBindings",
@@ -142,7 +141,7 @@ def _as_json(documents: list[Document]) -> str:
     return to_json(documents, indent=4) + "\n"
 
 
-def _view(value: Any, name: str) -> Any:
+def _view(value: "Any", name: str) -> "Any":
     """Return a document as templates see Go's types: free maps, structs, and nil slices."""
     from toolkit.cli.template import NIL_LIST, FreeMap
 

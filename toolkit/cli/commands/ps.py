@@ -1,7 +1,5 @@
 """`container ps`."""
 
-from typing import Any
-
 from toolkit.cli.command import Command
 from toolkit.cli.filters import FILTER, Filters, label_matches
 from toolkit.cli.flags import BOOL, INT, STRING, Flag, Parsed
@@ -13,10 +11,11 @@ from toolkit.core.units import format_bytes, format_duration
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from toolkit.engine import Container
 
-Document = dict[str, Any]
+Document = dict[str, "Any"]
 
 _COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 _HEADERS = {
@@ -85,7 +84,7 @@ def _show(session: Session, parsed: Parsed, documents: list[Document]) -> None:
     session.stdout.write(render_rows(rows, _HEADERS, columns, parsed["format"]))
 
 
-def _row(document: Document, *, now_ns: int, truncates: bool) -> dict[str, Any]:
+def _row(document: Document, *, now_ns: int, truncates: bool) -> "dict[str, Any]":
     config, state = document["Config"], document["State"]
     command = " ".join((document["Path"], *(f"'{word}'" if " " in word else word for word in document["Args"])))
     labels: dict[str, str] = config.get("Labels") or {}

@@ -1,7 +1,6 @@
 """`container run` and `container create`."""
 
 import os
-from typing import Any
 
 from toolkit.cli.command import Command
 from toolkit.cli.detach import parse_keys
@@ -13,6 +12,8 @@ from toolkit.core.errors import EngineError, InvalidError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from toolkit.engine import Attachment, Container
     from toolkit.engine.options import ContainerOptions
     from toolkit.trace.recorded import Recording
@@ -114,7 +115,7 @@ def _remove_namesake(session: Session, options: "ContainerOptions") -> None:
         found.remove(force=True)
 
 
-def _start(container: "Container", **how: Any) -> Any:
+def _start(container: "Container", **how: "Any") -> "Any":
     """Start a new container; one with --rm that cannot be started goes at once."""
     try:
         return container.start(**how)

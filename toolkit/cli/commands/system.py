@@ -2,13 +2,16 @@
 
 import os
 import sys
-from typing import Any
 
 from toolkit.cli.command import Command
 from toolkit.cli.flags import STRING, Flag, Parsed
 from toolkit.cli.session import Outcome, Session
 from toolkit.core.errors import InvalidError
 from toolkit.core.units import format_binary_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _FORMAT = Flag(
     "format",
@@ -51,7 +54,7 @@ def info(session: Session, parsed: Parsed) -> Outcome:
     return Outcome(value=document)
 
 
-def _info_lines(document: dict[str, Any]) -> list[str]:
+def _info_lines(document: "dict[str, Any]") -> list[str]:
     security = [option.removeprefix("name=") for option in document["SecurityOptions"]]
     return [
         f"Containers: {document['Containers']}",
@@ -84,7 +87,7 @@ def _security_lines(option: str) -> list[str]:
     return [f" {name}", *(f"  {detail.replace('profile=', 'Profile: ')}" for detail in details)]
 
 
-def _templated(session: Session, template: str, document: dict[str, Any]) -> Outcome:
+def _templated(session: Session, template: str, document: "dict[str, Any]") -> Outcome:
     from toolkit.cli.template import TemplateError, compile_template, render
 
     try:

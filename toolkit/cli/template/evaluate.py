@@ -5,8 +5,6 @@ error, since it is a typing mistake; in a `FreeMap` (labels, ports, ...) it is
 `<no value>`, since the key is the user's own.  A callable value is a method.
 """
 
-from typing import Any
-
 from toolkit.cli.template.functions import FUNCTIONS, HEADING_FUNCTIONS, FunctionError, WrongTypeError, is_true
 from toolkit.cli.template.lex import TemplateError, value_error
 from toolkit.cli.template.parse import Block, Call, Constant, Include, Jump, Node, Operand, Pipe, Show, Template, Text
@@ -15,11 +13,12 @@ from toolkit.cli.template.text import NO_VALUE, show
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
 _MAX_DEPTH = 100  # Go's is 100,000; each costs Python two frames of its 1,000
 
 
-class FreeMap(dict[str, Any]):
+class FreeMap(dict[str, "Any"]):
     """A map whose keys are the user's: one that is missing has no value."""
 
 
@@ -34,7 +33,7 @@ class _ContinueError(Exception):
 _JUMPS = {"break": _BreakError, "continue": _ContinueError}
 
 
-def render(template: Template, value: Any, *, is_heading: bool = False) -> str:
+def render(template: Template, value: "Any", *, is_heading: bool = False) -> str:
     """Return the template's text for `value`.
 
     Args:
@@ -58,7 +57,7 @@ class _Run:
         self._scope: list[tuple[str, Any]] = []
         self._depth = 0
 
-    def nodes(self, body: tuple[Node, ...], dot: Any) -> None:
+    def nodes(self, body: tuple[Node, ...], dot: "Any") -> None:
         if not self._scope:
             self._scope.append(("$", dot))
         for node in body:
@@ -75,7 +74,7 @@ class _Run:
             else:
                 self._include(node, dot)
 
-    def _block(self, node: Block, dot: Any) -> None:
+    def _block(self, node: Block, dot: "Any") -> None:
         mark = len(self._scope)
         if node.kind == "range":
             self._range(node, dot, mark)
@@ -87,7 +86,7 @@ class _Run:
                 self.nodes(node.otherwise, dot)
         del self._scope[mark:]
 
-    def _range(self, node: Block, dot: Any, mark: int) -> None:
+    def _range(self, node: Block, dot: "Any", mark: int) -> None:
         pipe = node.pipe
         items = list(self._items(self._pipe(pipe._replace(variables=()), dot), pipe))
         for key, value in items:
@@ -106,7 +105,7 @@ class _Run:
         if not items:
             self.nodes(node.otherwise, dot)
 
-    def _items(self, value: Any, pipe: Pipe) -> "Iterable[tuple[Any, Any]]":
+    def _items(self, value: "Any", pipe: Pipe) -> "Iterable[tuple[Any, Any]]":
         if isinstance(value, dict):
             return ((key, value[key]) for key in sorted(value))
         if isinstance(value, list | tuple):
@@ -117,7 +116,7 @@ class _Run:
             return ()
         raise self._error(pipe.calls[-1].words[0].at, pipe.text, f"range can't iterate over {show(value)}")
 
-    def _include(self, node: Include, dot: Any) -> None:
+    def _include(self, node: Include, dot: "Any") -> None:
         value = None if node.pipe is None else self._pipe(node.pipe, dot)
         if node.name not in self._template.named:
             raise self._error(node.at, node.text, f'template "{node.name}" not defined')
@@ -131,7 +130,7 @@ class _Run:
 
     # Pipelines
 
-    def _pipe(self, pipe: Pipe, dot: Any) -> Any:
+    def _pipe(self, pipe: Pipe, dot: "Any") -> "Any":
         extra: tuple[Any, ...] = ()
         value: Any = None
         for call in pipe.calls:
@@ -141,7 +140,7 @@ class _Run:
             self._bind(name, value, is_assignment=pipe.is_assignment)
         return value
 
-    def _bind(self, name: str, value: Any, *, is_assignment: bool) -> None:
+    def _bind(self, name: str, value: "Any", *, is_assignment: bool) -> None:
         if is_assignment:
             for number in range(len(self._scope) - 1, -1, -1):
                 if self._scope[number][0] == name:
@@ -149,7 +148,7 @@ class _Run:
                     return
         self._scope.append((name, value))
 
-    def _call(self, call: Call, dot: Any, extra: tuple[Any, ...]) -> Any:
+    def _call(self, call: Call, dot: "Any", extra: "tuple[Any, ...]") -> "Any":
         first, *words = call.words
         if isinstance(first, Operand) and first.kind == "function":
             if first.name in ("and", "or"):
@@ -165,7 +164,7 @@ class _Run:
             raise self._error(first.at, first.text, f"{first.fields[-1]} is not a method but has arguments")
         raise self._error(first.at, first.text, f"can't give argument to non-function {first.text}")
 
-    def _logic(self, first: Operand, words: "list[Constant | Operand]", dot: Any, extra: tuple[Any, ...]) -> Any:
+    def _logic(self, first: Operand, words: "list[Constant | Operand]", dot: "Any", extra: "tuple[Any, ...]") -> "Any":
         """Evaluate up to the operand that decides: `and` stops at the first false, `or` at the first true."""
         if not words and not extra:
             raise self._error(first.at, first.text, f"wrong number of args for {first.name}: want at least 1 got 0")
@@ -176,7 +175,7 @@ class _Run:
                 return value
         return extra[0] if extra else value
 
-    def _function(self, operand: Operand, text: str, arguments: tuple[Any, ...]) -> Any:
+    def _function(self, operand: Operand, text: str, arguments: "tuple[Any, ...]") -> "Any":
         function, low, high = self._functions[operand.name]
         count = len(arguments)
         if not low <= count <= high:
@@ -190,14 +189,14 @@ class _Run:
         except FunctionError as exc:
             raise self._error(operand.at, text, f"error calling {operand.name}: {exc}") from exc
 
-    def _method(self, operand: Constant | Operand, method: Any, arguments: tuple[Any, ...]) -> Any:
+    def _method(self, operand: Constant | Operand, method: "Any", arguments: "tuple[Any, ...]") -> "Any":
         try:
             return method(*arguments)
         except TypeError as exc:
             message = f"wrong number of args for {operand.text.rpartition('.')[2]}: got {len(arguments)}"
             raise self._error(operand.at, operand.text, message) from exc
 
-    def _operand(self, word: Constant | Operand, dot: Any, *, bare: bool = True) -> Any:
+    def _operand(self, word: Constant | Operand, dot: "Any", *, bare: bool = True) -> "Any":
         """Return an operand's value; a method is called where it stands `bare`, as an argument."""
         if isinstance(word, Constant):
             return word.value
@@ -212,7 +211,7 @@ class _Run:
             value = self._field(word, value() if callable(value) else value, name)
         return value() if bare and callable(value) else value
 
-    def _field(self, word: Operand, value: Any, name: str) -> Any:
+    def _field(self, word: Operand, value: "Any", name: str) -> "Any":
         if value is NO_VALUE:
             return NO_VALUE
         if not isinstance(value, dict):

@@ -5,13 +5,12 @@ arguments; the evaluator says where.  `and` and `or` are the evaluator's own,
 because they must not evaluate what they do not need.
 """
 
-from typing import Any
-
 from toolkit.cli.template.text import NIL_LIST, NO_VALUE, printf, show, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 
 class FunctionError(Exception):
@@ -26,12 +25,12 @@ _MANY = 1 << 30
 BUILT_IN = frozenset(("and", "or"))
 
 
-def is_true(value: Any) -> bool:
+def is_true(value: "Any") -> bool:
     """Tell whether `if` takes a value for true: not false, zero, nil or empty."""
     return value is not NO_VALUE and bool(value)
 
 
-def _length(value: Any) -> int:
+def _length(value: "Any") -> int:
     if isinstance(value, str):
         return len(value.encode("utf-8", "surrogateescape"))
     if isinstance(value, dict | list | tuple):
@@ -41,7 +40,7 @@ def _length(value: Any) -> int:
     raise FunctionError(f"len of type {_kind(value)}")
 
 
-def _index(value: Any, *keys: Any) -> Any:
+def _index(value: "Any", *keys: "Any") -> "Any":
     for key in keys:
         if value is None or value is NO_VALUE:
             raise FunctionError("index of untyped nil")
@@ -56,7 +55,7 @@ def _index(value: Any, *keys: Any) -> Any:
     return value
 
 
-def _item(value: "str | list[Any] | tuple[Any, ...]", key: Any) -> Any:
+def _item(value: "str | list[Any] | tuple[Any, ...]", key: "Any") -> "Any":
     if not isinstance(key, int) or isinstance(key, bool):
         raise FunctionError(f"cannot index slice/array with type {_kind(key)}")
     if not 0 <= key < len(value):
@@ -64,13 +63,13 @@ def _item(value: "str | list[Any] | tuple[Any, ...]", key: Any) -> Any:
     return value.encode()[key] if isinstance(value, str) else value[key]
 
 
-def _zero(mapping: "dict[str, Any]") -> Any:
+def _zero(mapping: "dict[str, Any]") -> "Any":
     """Return what Go has for a key that is not there: the zero of the map's own type."""
     kinds = {type(value) for value in mapping.values()}
     return [] if kinds == {list} else "" if kinds <= {str} else NO_VALUE
 
 
-def _slice(value: Any, *bounds: Any) -> Any:
+def _slice(value: "Any", *bounds: "Any") -> "Any":
     if not isinstance(value, str | list | tuple):
         raise FunctionError(f"can't slice item of type {_kind(value)}")
     bounds = tuple(map(_int, bounds))
@@ -84,13 +83,13 @@ def _slice(value: Any, *bounds: Any) -> Any:
     return value[start:end]
 
 
-def _equal(first: Any, *others: Any) -> bool:
+def _equal(first: "Any", *others: "Any") -> bool:
     if not others:
         raise FunctionError("missing argument for comparison")
     return any(_same(first, other) for other in others)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: "Any", other: "Any") -> bool:
     if one is None or one is NO_VALUE or other is None or other is NO_VALUE:
         return (one is None or one is NO_VALUE) and (other is None or other is NO_VALUE)
     kinds = {_basic(one), _basic(other)}
@@ -99,7 +98,7 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _less(one: Any, other: Any) -> bool:
+def _less(one: "Any", other: "Any") -> bool:
     kinds = {_basic(one), _basic(other)}
     if len(kinds) > 1:
         raise FunctionError("incompatible types for comparison")
@@ -108,20 +107,20 @@ def _less(one: Any, other: Any) -> bool:
     return bool(one < other)
 
 
-def _basic(value: Any) -> str:
+def _basic(value: "Any") -> str:
     return _kind(value)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: "Any") -> str:
     names = {bool: "bool", int: "int", float: "float64", str: "string", list: "[]interface {}", tuple: "[]string"}
     return names.get(type(value), "map[string]interface {}" if isinstance(value, dict) else "nil")
 
 
-def _json(value: Any) -> str:
+def _json(value: "Any") -> str:
     return to_json(_plain(value))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: "Any") -> "Any":
     if callable(value) or value is NO_VALUE or value is NIL_LIST:
         return None
     if isinstance(value, dict):
@@ -129,25 +128,25 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _join(items: Any, separator: Any) -> str:
+def _join(items: "Any", separator: "Any") -> str:
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise WrongTypeError(f"wrong type for value; expected []string; got {_kind(items)}")
     return _text(separator).join(items)
 
 
-def _text(value: Any) -> str:
+def _text(value: "Any") -> str:
     if not isinstance(value, str):
         raise WrongTypeError(f"wrong type for value; expected string; got {_kind(value)}")
     return value
 
 
-def _int(value: Any) -> int:
+def _int(value: "Any") -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise WrongTypeError(f"wrong type for value; expected int; got {_kind(value)}")
     return value
 
 
-def _title(value: Any) -> str:
+def _title(value: "Any") -> str:
     """Raise the first letter of each word and leave the others, as strings.Title."""
     text = _text(value)
     return "".join(
@@ -156,20 +155,20 @@ def _title(value: Any) -> str:
     )
 
 
-def _html(*values: Any) -> str:
+def _html(*values: "Any") -> str:
     text = _print(*values)
     for char, name in (("&", "&amp;"), ('"', "&#34;"), ("'", "&#39;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(char, name)
     return text
 
 
-def _urlquery(*values: Any) -> str:
+def _urlquery(*values: "Any") -> str:
     from urllib.parse import quote_plus
 
     return quote_plus(_print(*values), safe="~")
 
 
-def _print(*values: Any) -> str:
+def _print(*values: "Any") -> str:
     """Join as fmt.Sprint: a space between two operands if neither is a string."""
     text = ""
     for number, value in enumerate(values):
@@ -179,51 +178,51 @@ def _print(*values: Any) -> str:
     return text
 
 
-def _println(*values: Any) -> str:
+def _println(*values: "Any") -> str:
     return " ".join("<nil>" if value is None else show(value) for value in values) + "\n"
 
 
-def _pad(text: Any, before: Any, after: Any) -> str:
+def _pad(text: "Any", before: "Any", after: "Any") -> str:
     return " " * _int(before) + _text(text) + " " * _int(after) if text else ""
 
 
-def _not_less(one: Any, other: Any) -> bool:
+def _not_less(one: "Any", other: "Any") -> bool:
     return not _less(one, other)
 
 
-def _greater(one: Any, other: Any) -> bool:
+def _greater(one: "Any", other: "Any") -> bool:
     return _less(other, one)
 
 
-def _not_greater(one: Any, other: Any) -> bool:
+def _not_greater(one: "Any", other: "Any") -> bool:
     return not _less(other, one)
 
 
-def _differ(one: Any, other: Any) -> bool:
+def _differ(one: "Any", other: "Any") -> bool:
     return not _same(one, other)
 
 
-def _not(value: Any) -> bool:
+def _not(value: "Any") -> bool:
     return not is_true(value)
 
 
-def _lower(text: Any) -> str:
+def _lower(text: "Any") -> str:
     return _text(text).lower()
 
 
-def _upper(text: Any) -> str:
+def _upper(text: "Any") -> str:
     return _text(text).upper()
 
 
-def _printf(form: Any, *values: Any) -> str:
+def _printf(form: "Any", *values: "Any") -> str:
     return printf(_text(form), *values)
 
 
-def _split(text: Any, separator: Any) -> list[str]:
+def _split(text: "Any", separator: "Any") -> list[str]:
     return _text(text).split(_text(separator)) if separator else list(_text(text))
 
 
-def _truncate(text: Any, length: Any) -> str:
+def _truncate(text: "Any", length: "Any") -> str:
     return _text(text)[: _int(length)]
 
 
@@ -255,7 +254,7 @@ FUNCTIONS: "dict[str, tuple[Callable[..., Any], int, int]]" = {
 """Each function with the least and the greatest number of its arguments."""
 
 
-def _same_text(text: Any, *_rest: Any) -> Any:
+def _same_text(text: "Any", *_rest: "Any") -> "Any":
     return text
 
 

@@ -5,9 +5,9 @@ it, because `.a.b` is one operand and `.a .b` is two.
 """
 
 import re
-from typing import NamedTuple
 
 from toolkit.core.errors import InvalidError
+from toolkit.core.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,17 +4,17 @@ The tree is made of tuples; evaluate.py walks it.  Names of functions and
 variables are checked here, so a template that compiles only fails on values.
 """
 
-from typing import Any, NamedTuple
-
 from toolkit.cli.template.functions import BUILT_IN, FUNCTIONS
 from toolkit.cli.template.lex import TemplateError, Token, lex, syntax_error, value_error
 from toolkit.cli.template.text import unquote
+from toolkit.core.record import NamedTuple
 
 __all__ = ["TemplateError", "compile_template"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 _KEYWORDS = frozenset(("if", "range", "with", "end", "else", "define", "template", "block", "break", "continue"))
 
@@ -22,7 +22,7 @@ _KEYWORDS = frozenset(("if", "range", "with", "end", "else", "define", "template
 class Constant(NamedTuple):
     """A string, number, boolean or nil."""
 
-    value: Any
+    value: "Any"
     at: int
     text: str
 

@@ -2,7 +2,10 @@
 
 import math
 import re
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
 _QUOTED = {value: "\\" + key for key, value in _ESCAPES.items() if key != "'"}
@@ -17,7 +20,7 @@ class NoValue:
 NO_VALUE = NoValue()
 
 
-class NilList(list[Any]):
+class NilList(list["Any"]):
     """Go's nil slice: printed as [], null in JSON, empty otherwise."""
 
 
@@ -53,7 +56,7 @@ def escape(char: str) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
-def to_json(value: Any, indent: int | None = None) -> str:
+def to_json(value: "Any", indent: int | None = None) -> str:
     """Write a value as JSON for people: what is not printable is escaped, what is stays readable."""
     import json
 
@@ -65,12 +68,12 @@ def to_json(value: Any, indent: int | None = None) -> str:
     return "".join(char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
-def show(value: Any) -> str:
+def show(value: "Any") -> str:
     """Write a value as fmt.Print does."""
     return "<no value>" if value is None or value is NO_VALUE else _nested(value)
 
 
-def _nested(value: Any) -> str:
+def _nested(value: "Any") -> str:
     if value is None or value is NO_VALUE:
         return "<nil>"
     if isinstance(value, bool):
@@ -95,7 +98,7 @@ def show_float(value: float) -> str:
     return f"{shortest.partition('e')[0]}e{power:+03d}"
 
 
-def printf(form: str, *values: Any) -> str:
+def printf(form: str, *values: "Any") -> str:
     """Write values as fmt.Sprintf does, with the verbs v, s, q, d, x, X, o, b, c, t, e, f, g, T and %."""
     rest = list(values)
 
@@ -127,7 +130,7 @@ def _pad(text: str, flags: str, width: int, *, is_number: bool) -> str:
     return text.rjust(width)
 
 
-def _verb(verb: str, value: Any, flags: str, precision: str | None) -> str:
+def _verb(verb: str, value: "Any", flags: str, precision: str | None) -> str:
     if verb == "v":
         return _nested(value)
     if verb == "T":
@@ -165,6 +168,6 @@ def _string_verb(verb: str, value: str, cut: int | None) -> str | None:
     return {"s": value[:cut], "q": quote(value[:cut])}.get(verb)
 
 
-def _type(value: Any) -> str:
+def _type(value: "Any") -> str:
     names = {bool: "bool", int: "int", float: "float64", str: "string"}
     return names.get(type(value), "<nil>" if value is None else "interface {}")

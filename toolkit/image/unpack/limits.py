@@ -1,6 +1,6 @@
 """What one layer may grow to."""
 
-from typing import NamedTuple
+from toolkit.core.record import NamedTuple
 
 
 class Limits(NamedTuple):

@@ -11,9 +11,9 @@ takes 5 to 12 ms (cgroup_threadgroup_rwsem, a grace period of all CPUs), where
 import os
 import time
 from functools import lru_cache
-from typing import NamedTuple
 
 from toolkit.core.errors import ConflictError, EngineError, InvalidError, UnsupportedError
+from toolkit.core.record import NamedTuple
 from toolkit.linux.cgroup import files, layout, members, stats, v1, v2
 from toolkit.linux.cgroup.resources import controllers as controllers_of
 

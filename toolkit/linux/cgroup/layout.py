@@ -1,6 +1,6 @@
 """Which cgroup controller is mounted where, from the text of two files in /proc.  No I/O."""
 
-from typing import NamedTuple
+from toolkit.core.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

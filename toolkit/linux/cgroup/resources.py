@@ -4,7 +4,7 @@ See Also:
     runtime-spec, config-linux.md, "Control groups"
 """
 
-from typing import NamedTuple, TypedDict
+from toolkit.core.record import NamedTuple, TypedDict
 
 
 class Memory(TypedDict, total=False):

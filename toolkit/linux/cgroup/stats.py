@@ -1,6 +1,6 @@
 """What a group has used: one value for both versions, made from the text of its files.  No I/O."""
 
-from typing import NamedTuple
+from toolkit.core.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

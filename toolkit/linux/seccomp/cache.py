@@ -6,8 +6,8 @@ never stale; it appears with a rename, whole.
 
 import errno
 import os
-from typing import NamedTuple
 
+from toolkit.core.record import NamedTuple
 from toolkit.linux.libc import MACHINE
 from toolkit.linux.seccomp.apply import FLAG_SPEC_ALLOW
 
@@ -63,15 +63,15 @@ def cached(directory: str, profile: "DockerProfile | None", capabilities: int, a
     """
     if profile is None:
         return Program(default_filter(capabilities, directory, architecture), FLAG_SPEC_ALLOW)
-    import hashlib
     import json
 
+    from toolkit.core.digest import sha256_hex
     from toolkit.linux.seccomp.profile import resolve
     from toolkit.linux.seccomp.rules import flags_of
 
     plain = resolve(profile, capabilities, architecture, kernel_version())
     flags = flags_of(plain)
-    content = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    content = sha256_hex(json.dumps(plain, sort_keys=True).encode())
     path = f"{directory}/{content}-{REVISION}-{architecture}.bpf"
     program = _read(path)
     if program is None:

@@ -1,6 +1,6 @@
 """What a plan must know about this host, as values: its cgroup directories, its compiled filter, its layers."""
 
-from typing import NamedTuple
+from toolkit.core.record import NamedTuple
 
 
 class Cgroup(NamedTuple):
