@@ -250,6 +250,8 @@ class Container:
         Raises:
             EngineError: as `start`; it is left as it ended.
         """
+        from toolkit.engine.starting import Start
+
         session = self._engine.launcher.start(
             self, attach=False, trace=False, gated=False, console_size=None, lock_fd=lock_fd
         )
@@ -572,6 +574,7 @@ class Container:
         joins_cgroups: bool = True,
     ) -> "tuple[client.Session, int]":
         """Have it begun; a zygote that was about to leave when it was asked is no reason to fail, as of a start."""
+        from toolkit.engine.starting import Start
         from toolkit.runtime import client
 
         pauses_s = iter(_RETRY_PAUSES_S)
