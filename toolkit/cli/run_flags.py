@@ -111,6 +111,7 @@ CREATE_FLAGS = (
     Flag("kernel-memory", "", BYTES, "Kernel memory limit (refused: the kernel has none any more)",
          "kernel_memory_bytes"),
     Flag("label", "l", LABEL, "Set meta data on a container"),
+    Flag("link", "", LIST, "Add link to another container, NAME or NAME:ALIAS"),
     Flag("label-file", "", LIST, "Read in a line delimited file of labels"),
     Flag("log-driver", "", STRING, "Logging driver for the container (json-file|local|none)", "log_driver"),
     Flag("log-opt", "", PAIRS, "Log driver options", "log_options"),
@@ -184,7 +185,7 @@ RECORD = Flag("record", "", STRING, "Keep what was done in a file, for `containe
 
 LATER = frozenset(
     (
-        "link", "link-local-ip",
+        "link-local-ip",
     )
 )
 """Docker's options that the engine does not obey yet."""
@@ -229,6 +230,8 @@ def _network(parsed: Parsed) -> dict[str, object]:
             if field in found:
                 raise UsageError(f"conflicting options: cannot specify both --{name} and per-network {name}")
             found[field] = parsed[name]
+    if parsed["link"]:
+        found["links"] = parsed["link"]
     if parsed["network-alias"]:
         if "network_aliases" in found:
             message = "conflicting options: cannot specify both --network-alias and per-network alias"

@@ -119,7 +119,8 @@ class Containers:
         mode = options.network
         if mode in ("none", "host") or mode.startswith("container:") or (mode == "default" and file.bridge == "none"):
             return options, {}, _discarded(options)
-        from toolkit.engine import networks
+        from toolkit.engine import links, networks
+        from toolkit.network import model
 
         warning = ""
         if mode == "default":
@@ -133,6 +134,10 @@ class Containers:
             return options, {}, _discarded(options)
         wish = networks.Wish(options.ip, options.ip6, options.mac_address, options.network_aliases)
         networks.check_wish(network, wish)
+        if options.links and network.name == model.DEFAULT:
+            options = options._replace(links=links.resolved(self._engine, options.links))
+        elif options.links:
+            wish = wish._replace(links=networks.checked_links(options.links))
         return options, {network.name: wish._asdict()}, warnings
 
     def _insert(self, ident: str, name: str, doc: "dict[str, Any]", *, is_held: bool) -> Container:
@@ -276,6 +281,10 @@ def _discarded(options: "ContainerOptions") -> tuple[str, ...]:
         raise InvalidError("user specified IP address is supported on user defined networks only")
     if options.network_aliases:
         raise InvalidError("network-scoped aliases are only supported for user-defined networks")
+    if options.links:
+        from toolkit.engine import links
+
+        links.refuse(options.network, options.links)
     if options.publish and options.network == "host":
         return ("Published ports are discarded when using host network mode",)
     return ()

@@ -49,7 +49,7 @@ def container(engine: "Engine", one: Container) -> "dict[str, Any]":
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": None,
-        "HostConfig": host_config(options),
+        "HostConfig": _host_config(engine, one),
         "GraphDriver": {
             "Name": "overlay2",
             "Data": {
@@ -62,6 +62,15 @@ def container(engine: "Engine", one: Container) -> "dict[str, Any]":
         "Config": _config(one),
         "NetworkSettings": networkinspect.settings(engine.networks, one, status),
     }
+
+
+def _host_config(engine: "Engine", one: Container) -> "dict[str, Any]":
+    found = host_config(one.options)
+    if one.options.links:
+        from toolkit.engine import links
+
+        found["Links"] = links.shown(engine, one)
+    return found
 
 
 def _mounts(engine: "Engine", one: Container) -> "list[dict[str, Any]]":

@@ -231,11 +231,11 @@ class Launcher:
     ) -> Config:
         """Return the OCI config; `sources` says where each volume lies."""
         options, image = self._in_its_users(container.options), container.doc["image_config"]
+        options = self._with_links(container, options)
         identity = self._identity(container, root, options.user or image.get("User") or "")
-        directory = self._engine.paths.container(container.id)
         place = oci.Place(
             hostname=self._hostname(container),
-            files=tuple((f"{directory}/{name}", f"/etc/{name}") for name in _FILES),
+            files=self._files(container, options),
             cgroup=container.cgroups.name(container.id),
             joined=self._joined(options),
             capabilities=self._engine.capabilities,
@@ -254,6 +254,23 @@ class Launcher:
         limits = container.cgroups.holdable(_limits(config))
         seccomp = filters.document(options, config["process"])
         return runtimes.prepared(config, self._engine.paths.rootfs, limits, seccomp)
+
+    def _with_links(self, container: "Container", options: "ContainerOptions") -> "ContainerOptions":
+        """Return the options with the variables that tell of those that it is linked to."""
+        if not options.links:
+            return options
+        from toolkit.engine import links
+
+        linked = links.environment(container, links.find(self._engine, container))
+        return options._replace(env=(*linked, *options.env))
+
+    def _files(self, container: "Container", options: "ContainerOptions") -> tuple[tuple[str, str], ...]:
+        """Return the files that are bound over the image's; who has another's network sees its hosts and servers."""
+        directory = self._engine.paths.container(container.id)
+        network = directory
+        if options.network.startswith("container:"):
+            network = self._engine.containers.get(options.network.partition(":")[2]).directory
+        return tuple((f"{directory if name == 'hostname' else network}/{name}", f"/etc/{name}") for name in _FILES)
 
     def _identity(self, container: "Container", root: "RootFilesystem", user: str) -> users.Identity:
         """Look its user up; in a container that never ran that is a matter of the image alone, and is kept."""
@@ -356,6 +373,10 @@ class Launcher:
         if places or options.extra_hosts:
             host_gateway = self._engine.networks.host_gateway
             hosts = networkfiles.hosts(hosts, options, self._hostname(container), places, host_gateway)
+        if options.links:
+            from toolkit.engine import links
+
+            hosts += links.hosts(links.find(self._engine, container))
         if places or options.dns or options.dns_search or options.dns_options:
             has_names = self._engine.networks.have_names(places)
             resolv = networkfiles.resolv_conf(resolv, options, is_apart=bool(places), has_names=has_names)

@@ -123,7 +123,7 @@ def _endpoint(
     has_names = place is not None and not is_default
     return {
         "IPAMConfig": config or None,
-        "Links": None,
+        "Links": list(wish.links) if wish and wish.links else None,
         "Aliases": list(wish.aliases) if wish and wish.aliases else None,
         "DriverOpts": None,
         "GwPriority": 0,

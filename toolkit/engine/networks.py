@@ -260,7 +260,7 @@ class Networks:
             link=f"{prefix}{number}",
             wanted=wish.addresses,
             mac=wish.mac,
-            naming=model.Naming(_names_of(container, wish), links_of(wish.links), container.options.dns),
+            naming=model.Naming(_names_of(container, wish), _links_of(wish), container.options.dns),
             ports=container.bindings if number == 0 else (),
         )
         self._note("connect", network, container=container.id)
@@ -430,10 +430,21 @@ def _names_of(container: "Container", wish: Wish) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*wish.aliases, container.short_id, *((hostname,) if hostname else ()))))
 
 
-def links_of(texts: "Iterable[str]") -> dict[str, str]:
-    """Return the containers that --link names, by the names that they get."""
-    pairs = [text.partition(":") for text in texts]
-    return {alias or name: name for name, _, alias in pairs}
+def checked_links(texts: "Iterable[str]") -> tuple[str, ...]:
+    """Return links as NAME:ALIAS each; that there is no such container (yet) does not matter, as in docker.
+
+    Raises:
+        InvalidError: one cannot be read.
+    """
+    from toolkit.engine.links import parse
+
+    return tuple(":".join(parse(text)) for text in texts)
+
+
+def _links_of(wish: Wish) -> dict[str, str]:
+    """Return what those are called that a container has a name of its own for, by that name."""
+    pairs = [text.partition(":") for text in wish.links]
+    return {alias: name[:12] if len(name) == ids.ID_HEX else name for name, _, alias in pairs}
 
 
 def _with_wish(doc: "Document", name: str, wish: Wish) -> "Document":
@@ -473,6 +484,8 @@ def check_wish(network: Network, wish: Wish) -> None:
         raise InvalidError(
             "network-scoped aliases are only supported for user-defined networks", hint="container network create"
         )
+    if network.name == DEFAULT and wish.links:
+        raise InvalidError("links are only supported for user-defined networks", hint="container network create")
     for text in wish.addresses:
         if network.name == DEFAULT:
             message = "user specified IP address is supported on user defined networks only"

@@ -199,6 +199,8 @@ class ContainerOptions(NamedTuple):
     mac_address: str = ""
     network_aliases: tuple[str, ...] = ()
     """What others in the network find it by, besides its name."""
+    links: tuple[str, ...] = ()
+    """Its own names for other containers there: NAME:ALIAS; in the network `bridge` with the id for NAME."""
     publish: tuple[PortBinding, ...] = ()
     """Ports of this machine that lead to its own."""
     publish_all: bool = False

@@ -61,10 +61,10 @@ def remove(session: Session, parsed: Parsed) -> Outcome:
 
 def connect(session: Session, parsed: Parsed) -> Outcome:
     """Give a container a place in one more network."""
-    from toolkit.engine.networks import Wish
+    from toolkit.engine.networks import Wish, checked_links
 
     network, name = parsed.args
-    wish = Wish(parsed["ip"], parsed["ip6"], "", parsed["alias"])
+    wish = Wish(parsed["ip"], parsed["ip6"], "", parsed["alias"], checked_links(parsed["link"]))
     container = session.engine.containers.get(name)
     session.engine.networks.connect(network, container, wish)
     return Outcome(value=container)
@@ -133,8 +133,9 @@ NETWORK_CONNECT = Command(
         Flag("alias", "", LIST, "Add network-scoped alias for the container"),
         Flag("ip", "", STRING, 'IPv4 address (e.g., "172.30.100.104")'),
         Flag("ip6", "", STRING, 'IPv6 address (e.g., "2001:db8::33")'),
+        Flag("link", "", LIST, "Add link to another container, NAME or NAME:ALIAS: a name of its own for it"),
     ),
-    later=frozenset(("driver-opt", "gw-priority", "link", "link-local-ip")),
+    later=frozenset(("driver-opt", "gw-priority", "link-local-ip")),
     min_args=2,
     max_args=2,
 )
