@@ -344,7 +344,7 @@ class Container:
 
     def _left(self, attachment: "Attachment", code: int) -> None:
         """As `_ended`, for whoever has started it and stayed: the monitor leaves the removal to us, and the telling."""
-        if code < 0 or not self._doc["options"]["auto_remove"] or policy.asked(self.directory) == "restart":
+        if code < 0 or not self._doc["options"].get("auto_remove") or policy.asked(self.directory) == "restart":
             self._ended(code)
             return
         self._engine.recovery.remove_ended(self.id, self.cgroups, self._doc)
@@ -361,11 +361,11 @@ class Container:
         self._engine.events.note_all(*told)
 
     def _ended(self, _code: int) -> None:
-        if self._doc["options"]["auto_remove"]:
+        if self._doc["options"].get("auto_remove"):
             self._engine.recovery.recover(self.id, wait=True)
         elif "mounts" in self._doc and self._engine.volumes.store.claimed_by(self.id):
             # What drivers have mounted goes, unless its monitor is about to start it again.
-            self._engine.recovery.recover(self.id, wait=not self._doc["options"]["restart_policy"])
+            self._engine.recovery.recover(self.id, wait=not self._doc["options"].get("restart_policy"))
 
     def wait(self, condition: str = "not-running") -> int:
         """Wait until it has ended; return its exit code, 0 if it was never started.

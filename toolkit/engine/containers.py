@@ -7,7 +7,7 @@ from toolkit.core.errors import ConflictError, InvalidError, NotFoundError
 from toolkit.engine.argv import command
 from toolkit.engine.container import Container
 from toolkit.engine.names import check_name, random_name
-from toolkit.engine.options import MAPPINGS
+from toolkit.engine.options import to_store
 from toolkit.engine.recovery import remove_run_dir
 
 TYPE_CHECKING = False
@@ -291,12 +291,9 @@ def _discarded(options: "ContainerOptions") -> tuple[str, ...]:
 
 
 def _document(options: "ContainerOptions", image: "ImageRecord", networks: "dict[str, Any]") -> "dict[str, Any]":
-    stored = options._asdict()
-    for field in MAPPINGS:
-        stored[field] = dict(stored[field])
     return {
         "created": clock.now(),
-        "options": stored,
+        "options": to_store(options),
         "image_id": image.id,
         "image_config": image.config,
         "diff_ids": list(image.diff_ids),

@@ -176,7 +176,7 @@ def attributes_of(doc: "dict[str, Any]", name: str) -> dict[str, str]:
     options = doc["options"]
     return {
         **(doc["image_config"].get("Labels") or {}),
-        **options["labels"],
+        **options.get("labels", {}),
         "image": options["image"],
         "name": name,
     }

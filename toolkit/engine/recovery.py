@@ -178,7 +178,7 @@ class Recovery:
             died = {**events.attributes_of(row.doc, row.name or ""), "exitCode": str(_LOST.code)}
             self._engine.events.note("container", "die", ident, died)
         if row is None or (
-            row.doc["options"]["auto_remove"] and policy.asked(self._paths.container(ident)) != "restart"
+            row.doc["options"].get("auto_remove") and policy.asked(self._paths.container(ident)) != "restart"
         ):
             self.remove(ident)
 
@@ -255,7 +255,7 @@ class Recovery:
         except NotFoundError:
             row = None  # somebody was killed in the middle of this
         if row is not None:
-            takes_them = takes_volumes or bool(row.doc["options"]["auto_remove"])
+            takes_them = takes_volumes or bool(row.doc["options"].get("auto_remove"))
             self._release_volumes(ident, row.doc, takes_them=takes_them)
         self._state.delete("container", ident)
         self._leave_networks(row)

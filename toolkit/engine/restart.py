@@ -54,7 +54,7 @@ def begin(one: "Container") -> None:
             os.unlink(f"{one.directory}/{file}")
     if is_needed:
         os.makedirs(one.directory, 0o710, exist_ok=True)
-        policy.write(one.directory, policy.Policy(name, options["restart_retries"], _successor(one)))
+        policy.write(one.directory, policy.Policy(name, options.get("restart_retries", 0), _successor(one)))
 
 
 def change(one: "Container", name: str, retries: int) -> None:

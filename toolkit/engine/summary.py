@@ -14,10 +14,11 @@ def summary(one: Container) -> "dict[str, Any]":
     """Return the fields that `container ps` needs, as `inspect` has them."""
     doc = one.doc
     options = doc["options"]  # as they are stored: to parse them takes as long as all the rest
-    argv = words(options["entrypoint"], options["command"], doc["image_config"])
+    argv = words(options.get("entrypoint"), options.get("command", ()), doc["image_config"])
     names = list(doc.get("networks") or {})
-    if not names and not options["network"].startswith("container:"):
-        names = ["none" if options["network"] == "default" else options["network"]]
+    network = options.get("network", "default")
+    if not names and not network.startswith("container:"):
+        names = ["none" if network == "default" else network]
     status = one.read_status()
     return {
         "Id": one.id,
@@ -30,7 +31,7 @@ def summary(one: Container) -> "dict[str, Any]":
         "Mounts": _mounts(one) if "mounts" in doc else [],
         "Config": {
             "Image": options["image"],
-            "Labels": {**(doc["image_config"].get("Labels") or {}), **options["labels"]},
+            "Labels": {**(doc["image_config"].get("Labels") or {}), **options.get("labels", {})},
         },
         "NetworkSettings": {"Networks": {name: {} for name in names}, "Ports": _ports(one, status)},
     }
