@@ -16,6 +16,7 @@ from toolkit.core.record import NamedTuple
 from toolkit.linux.flags import flag_names
 from toolkit.linux.libc import c_int, c_ulong, function, syscall
 from toolkit.trace import span
+from toolkit.trace.spelling import speller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ def capset(effective: int, permitted: int, inheritable: int = 0) -> None:
     """
     header = struct.pack("=Ii", _VERSION_3, 0)
     low_high = [mask >> shift & 0xFFFFFFFF for shift in (0, 32) for mask in (effective, permitted, inheritable)]
-    with span("capability.set", (capset_text, effective, permitted, inheritable), _EPERM):
+    with span("capability.set", (_CAPSET, effective, permitted, inheritable), _EPERM):
         syscall("capset", header, struct.pack("=6I", *low_high))
 
 
@@ -261,6 +262,9 @@ def capset_text(effective: int, permitted: int, inheritable: int = 0) -> str:
     """Return the call as strace prints it."""
     sets = f"effective={_spell(effective)}, permitted={_spell(permitted)}, inheritable={_spell(inheritable)}"
     return f"capset({{version=_LINUX_CAPABILITY_VERSION_3, pid=0}}, {{{sets}}})"
+
+
+_CAPSET = speller(capset_text)
 
 
 def drop_bounding(keep: int) -> None:

@@ -8,6 +8,7 @@ from toolkit.linux.flags import quoted
 from toolkit.linux.libc import syscall
 from toolkit.linux.rooted import open_flags_text
 from toolkit.trace import span
+from toolkit.trace.spelling import speller
 
 AT_FDCWD = -100
 
@@ -19,13 +20,16 @@ def open_file(path: str, flags: int, mode: int = 0) -> int:
         open(2)
     """
     flags |= os.O_CLOEXEC
-    with span("file.open", (_open_text, path, flags, mode), {errno.ENOENT: f"{path} does not exist"}) as here:
+    with span("file.open", (_OPEN, path, flags, mode), {errno.ENOENT: f"{path} does not exist"}) as here:
         return here.returns(os.open(path, flags, mode))
 
 
 def _open_text(path: str, flags: int, mode: int) -> str:
     mode_text = f", 0{mode:o}" if flags & os.O_CREAT else ""
     return f"openat(AT_FDCWD, {quoted(path)}, {open_flags_text(flags)}{mode_text})"
+
+
+_OPEN = speller(_open_text)
 
 
 def write_text(path: str, text: str, area: str = "file.write") -> None:
@@ -95,7 +99,7 @@ def mknod(name: str, mode: int, major: int, minor: int, directory_fd: int) -> No
     See Also:
         mknod(2)
     """
-    with span("file.mknod", (_mknod_text, name, mode, major, minor, directory_fd), _MKNOD_HINTS):
+    with span("file.mknod", (_MKNOD, name, mode, major, minor, directory_fd), _MKNOD_HINTS):
         os.mknod(name, mode, os.makedev(major, minor), dir_fd=directory_fd)
 
 
@@ -106,9 +110,15 @@ def _symlink_text(target: str, directory_fd: int, name: str) -> str:
     return f"symlinkat({quoted(target)}, {directory_fd}, {quoted(name)})"
 
 
+_SYMLINK = speller(_symlink_text)
+
+
 def _mknod_text(name: str, mode: int, major: int, minor: int, directory_fd: int) -> str:
     kind = "S_IFCHR" if mode & 0o170000 == 0o020000 else "S_IFBLK" if mode & 0o170000 == 0o060000 else "S_IFIFO"
     return f"mknodat({directory_fd}, {quoted(name)}, {kind}|0{mode & 0o7777:o}, {makedev_text(major, minor)})"
+
+
+_MKNOD = speller(_mknod_text)
 
 
 def chown(name: str, uid: int, gid: int, directory_fd: int) -> None:
@@ -123,5 +133,5 @@ def chown(name: str, uid: int, gid: int, directory_fd: int) -> None:
 
 def symlink(target: str, name: str, directory_fd: int) -> None:
     """Make a symbolic link in an open directory."""
-    with span("file.symlink", (_symlink_text, target, directory_fd, name)):
+    with span("file.symlink", (_SYMLINK, target, directory_fd, name)):
         os.symlink(target, name, dir_fd=directory_fd)

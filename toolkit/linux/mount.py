@@ -12,6 +12,7 @@ import os
 from toolkit.linux.flags import flag_names, quoted
 from toolkit.linux.libc import c_char_p, c_int, c_ulong, function, syscall
 from toolkit.trace import span
+from toolkit.trace.spelling import speller
 
 # include/uapi/linux/mount.h
 MS_RDONLY = 0x1
@@ -94,7 +95,7 @@ def mount(source: str | None, target: str, fstype: str | None, flags: int = 0, d
     See Also:
         mount(2)
     """
-    with span("mount.mount", (mount_text, source, target, fstype, flags, data), _MOUNT_HINTS):
+    with span("mount.mount", (_MOUNT, source, target, fstype, flags, data), _MOUNT_HINTS):
         _mount(_bytes(source), os.fsencode(target), _bytes(fstype), flags, _bytes(data))
 
 
@@ -102,6 +103,9 @@ def mount_text(source: str | None, target: str, fstype: str | None, flags: int, 
     """Return the call as strace prints it."""
     words = (quoted(source), quoted(target), quoted(fstype), flag_names(flags, MS_NAMES), quoted(data))
     return f"mount({', '.join(words)})"
+
+
+_MOUNT = speller(mount_text)
 
 
 def umount(target: str, flags: int = 0) -> None:

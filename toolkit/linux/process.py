@@ -8,6 +8,7 @@ from toolkit.linux import signals
 from toolkit.linux.flags import quoted
 from toolkit.linux.libc import c_char_p, c_int, c_size_t, c_ulong, function, syscall
 from toolkit.trace import span
+from toolkit.trace.spelling import speller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,6 +91,9 @@ def _death_signal_text(number: int) -> str:
     return f"prctl(PR_SET_PDEATHSIG, {signals.name(number) if number else 0})"
 
 
+_DEATH_SIGNAL = speller(_death_signal_text)
+
+
 def set_parent_death_signal(number: int) -> None:
     """Have the kernel send a signal to this process when its parent dies.
 
@@ -99,7 +103,7 @@ def set_parent_death_signal(number: int) -> None:
     See Also:
         PR_SET_PDEATHSIG(2const)
     """
-    with span("process.prctl", (_death_signal_text, number)):
+    with span("process.prctl", (_DEATH_SIGNAL, number)):
         _prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 

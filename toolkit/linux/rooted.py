@@ -14,6 +14,7 @@ from toolkit.core.errors import SyscallError
 from toolkit.linux.flags import flag_names, quoted
 from toolkit.linux.libc import NR, c_char_p, c_int, c_long, c_size_t, function
 from toolkit.trace import span
+from toolkit.trace.spelling import speller
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -78,7 +79,7 @@ def openat2(directory_fd: int, path: str, flags: int, *, mode: int = 0, resolve:
     """
     flags |= os.O_CLOEXEC
     how = _OpenHow(flags, mode, resolve)
-    with span("file.openat2", (_openat2_text, directory_fd, path, flags, mode, resolve), _OPENAT2_HINTS) as here:
+    with span("file.openat2", (_OPENAT2, directory_fd, path, flags, mode, resolve), _OPENAT2_HINTS) as here:
         return here.returns(_openat2(_NR_OPENAT2, directory_fd, os.fsencode(path), ctypes.byref(how), _HOW_BYTES))
 
 
@@ -89,8 +90,14 @@ def _openat2_text(directory_fd: int, path: str, flags: int, mode: int, resolve: 
     return f"openat2({directory_fd}, {quoted(path)}, {{flags={flags_text}{mode_text}, resolve={resolve_text}}}, 24)"
 
 
+_OPENAT2 = speller(_openat2_text)
+
+
 def _mkdir_text(directory_fd: int, name: str, mode: int) -> str:
     return f"mkdirat({directory_fd}, {quoted(name)}, 0{mode:o})"
+
+
+_MKDIR = speller(_mkdir_text)
 
 
 def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH, mode: int = 0) -> int:
@@ -128,7 +135,7 @@ def _make_last(root_fd: int, path: str, mode: int) -> str:
             return ""
         raise
     try:
-        with span("file.mkdir", (_mkdir_text, parent_fd, name, mode)):
+        with span("file.mkdir", (_MKDIR, parent_fd, name, mode)):
             os.mkdir(name, mode, dir_fd=parent_fd)
     except OSError as exc:
         if exc.errno == errno.EEXIST:  # a symlink to something that does not exist
@@ -217,7 +224,7 @@ def _make_one(root_fd: int, parent: str, name: str, mode: int) -> None:
 def make_directory(directory_fd: int, name: str, mode: int = 0o755) -> None:
     """Make a directory in an open one; one that is there is fine."""
     try:
-        with span("file.mkdir", (_mkdir_text, directory_fd, name, mode)):
+        with span("file.mkdir", (_MKDIR, directory_fd, name, mode)):
             os.mkdir(name, mode, dir_fd=directory_fd)
     except OSError as exc:
         if exc.errno != errno.EEXIST:  # else another process was quicker

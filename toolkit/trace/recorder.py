@@ -15,6 +15,7 @@ from contextvars import ContextVar, Token
 
 from toolkit.core.errors import SyscallError
 from toolkit.trace.event import Event
+from toolkit.trace.spelling import spell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    Call = str | Callable[[], str] | tuple[Callable[..., str], *tuple[Any, ...]]
+    Call = str | Callable[[], str] | tuple[str, *tuple[Any, ...]]
 
 _NO_HINTS: "Mapping[int, str]" = {}
 
@@ -41,7 +42,8 @@ class Recorder:
     ) -> None:
         """Collect for `actor`; hand each event to `sink` too, as soon as its call is over.
 
-        `leaves_unspelled`: keep a function and its arguments in place of a call's text, for `wire.encode` alone.
+        `leaves_unspelled`: keep plain tuples, with who spells a call and its arguments in place of its text, for
+        `wire.encode` alone.
         """
         self.events: list[Event] = []
         self.actor = actor
@@ -101,10 +103,10 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
 
     Args:
         area: see `Event.area`.
-        call: the call as strace prints it, or what returns that, or a function of a module and its arguments that do:
-            the text is needed only where somebody records, or the call fails, and to spell all calls of a start takes
-            longer than the kernel takes for a third of them.  A function and arguments may be spelled by whoever reads
-            the record (`wire.py`).
+        call: the call as strace prints it, or what returns that, or who spells it (`spelling.speller`) and the
+            arguments: the text is needed only where somebody records, or the call fails, and to spell all calls of a
+            start takes longer than the kernel takes for a third of them.  The last can be left to whoever reads the
+            record.
         hints: the cure for each errno that has one.
     """
 
@@ -133,8 +135,7 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
         if isinstance(call, str):
             return call
         if isinstance(call, tuple):
-            spell, *facts = call
-            return spell(*facts)
+            return spell(*call)
         return call()
 
     def __exit__(
@@ -148,9 +149,24 @@ class span:  # noqa: N801 - reads as a verb at its many call sites
             cost_ns = time.monotonic_ns() - self._start_ns
             name = "" if failed is None else _errno.errorcode.get(failed, str(failed))
             result = self.result if failed is None else -1
-            call = self.call if recorder.leaves_unspelled and type(self.call) is tuple else self.text()
-            facts = (self.area, call, result, name, self._start_ns, cost_ns)
-            recorder.add(_new(Event, (*facts, recorder.pid, recorder.actor, recorder.step)))
+            plain, call = recorder.leaves_unspelled, self.call
+            if not plain or type(call) is not tuple:
+                call = self.text()
+            facts = (
+                self.area,
+                call,
+                result,
+                name,
+                self._start_ns,
+                cost_ns,
+                recorder.pid,
+                recorder.actor,
+                recorder.step,
+            )
+            if plain:
+                recorder.events.append(facts)  # type: ignore[arg-type]  # for `wire.encode`, which wants it so
+            else:
+                recorder.add(_new(Event, facts))
         if failed is not None and not isinstance(exc, SyscallError):
             raise SyscallError(self.text, failed, hint=self.hints.get(failed, "")) from exc
 

@@ -5,32 +5,20 @@ spell the calls: a text of a hundred letters takes longer than some calls do.
 """
 
 import marshal
-import sys
 
 from toolkit.trace.event import Event
+from toolkit.trace.spelling import spell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-_names: "dict[Callable[..., str], str]" = {}
+_new = tuple.__new__
 
 
 def encode(events: "list[Event]") -> bytes:
     """Return recorded calls as bytes."""
-    return marshal.dumps([_plain(event) for event in events])
-
-
-def _plain(event: Event) -> "tuple[Any, ...]":
-    call: Any = event[1]
-    if type(call) is not tuple:
-        return tuple(event)
-    spell = call[0]
-    name = _names.get(spell)
-    if name is None:
-        name = _names[spell] = f"{spell.__module__}:{spell.__name__}"
-    return (event[0], (name, *call[1:]), *event[2:])
+    return marshal.dumps([event if type(event) is tuple else tuple(event) for event in events])
 
 
 def decode(content: bytes) -> "list[Event]":
@@ -39,21 +27,9 @@ def decode(content: bytes) -> "list[Event]":
 
 
 def _event(fields: "tuple[Any, ...]") -> Event:
-    call = fields[1]
-    if type(call) is tuple:
-        module, _, name = call[0].partition(":")
-        spell = getattr(_module(module), name)
-        fields = (fields[0], spell(*call[1:]), *fields[2:])
-    return Event._make(fields)
-
-
-def _module(name: str) -> object:
-    found = sys.modules.get(name)
-    if found is None:
-        from importlib import import_module
-
-        found = import_module(name)
-    return found
+    if type(fields[1]) is tuple:
+        fields = (fields[0], spell(*fields[1]), *fields[2:])
+    return _new(Event, fields)
 
 
 class Recorded:
