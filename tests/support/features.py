@@ -32,6 +32,7 @@ PROGRAMS = {
     "containerd": "containerd",
     "crun": "crun",
     "ctr": "ctr",
+    "dig": "dig",
     "docker": "docker",
     "docker-registry": "docker-registry",
     "dockerd": "dockerd",

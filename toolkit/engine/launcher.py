@@ -378,7 +378,7 @@ class Launcher:
 
             hosts += links.hosts(links.find(self._engine, container))
         if places or options.dns or options.dns_search or options.dns_options:
-            has_names = self._engine.networks.have_names(places)
+            has_names = bool(places) and any(name != "bridge" for name in container.doc["networks"])
             resolv = networkfiles.resolv_conf(resolv, options, is_apart=bool(places), has_names=has_names)
         contents = {
             "hostname": self._hostname(container) + "\n",

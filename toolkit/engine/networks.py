@@ -13,6 +13,7 @@ from toolkit.core import clock, ids
 from toolkit.core.errors import ConflictError, EngineError, InvalidError, NotFoundError, UnsupportedError
 from toolkit.network import ipam, model, routes
 from toolkit.network.client import NetworkLostError, NetworkProcess
+from toolkit.network.dns.names import has_names
 from toolkit.network.model import BRIDGE, DEFAULT, HOST, NULL, Endpoint, Network
 from toolkit.network.store import Store
 from toolkit.network.subnet import parse_address, parse_subnet
@@ -318,7 +319,7 @@ class Networks:
         finally:
             os.close(fd)
         self._add_to_hosts(container, endpoint)
-        if self.have_names([endpoint]):
+        if has_names(network):
             self._point_to_names(container)
 
     def _point_to_names(self, container: "Container") -> None:
@@ -333,11 +334,6 @@ class Networks:
         if is_untouched:
             with open(path, "w") as file:
                 file.write(resolv_conf(base, container.options, is_apart=True, has_names=True))
-
-    def have_names(self, places: "Iterable[Endpoint]") -> bool:
-        """Whether one of a container's places is in a network in which names are known."""
-        default = self.store.find_name(DEFAULT)
-        return any(default is None or one.network != default.id for one in places)
 
     def _add_to_hosts(self, container: "Container", endpoint: Endpoint) -> None:
         from toolkit.engine.networkfiles import own_lines

@@ -2,6 +2,7 @@
 
 import socket
 
+from toolkit.linux import netdevice
 from toolkit.network.dns import redirect
 from toolkit.network.dns.servers import ADDRESS
 from toolkit.network.inside import Inside
@@ -17,6 +18,7 @@ def open_in(netns_fd: int) -> tuple[socket.socket, socket.socket]:
         OSError: EADDRINUSE if somebody there has the port.
     """
     with Inside(netns_fd):
+        netdevice.bring_up("lo")  # before there is any address here, a socket takes one and does not answer from it
         packets = _bound(socket.SOCK_DGRAM)
         try:
             listener = _bound(socket.SOCK_STREAM)
