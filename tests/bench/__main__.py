@@ -1,16 +1,16 @@
-"""`./run bench [start] [cold] [memory] [life] [many] [glass] [pull]`: measure, print a table, write RESULTS.md."""
+"""`./run bench [start] [cold] [memory] [life] [many] [net] [glass] [pull]`: measure, print, write RESULTS.md."""
 
 import argparse
 import os
 import sys
 from collections.abc import Iterator
 
-from tests.bench import glass, ground, life, memory, pull, report, start
+from tests.bench import glass, ground, life, memory, net, pull, report, start
 from tests.bench.measure import Figure
 from toolkit.engine import Engine
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_BENCHES = ("start", "cold", "memory", "life", "many", "glass", "pull")
+_BENCHES = ("start", "cold", "memory", "life", "many", "net", "glass", "pull")
 
 
 def main() -> int:
@@ -56,6 +56,8 @@ def _measure(options: argparse.Namespace, directory: str) -> Iterator[Figure]:
             yield from life.life(engine, options.image, directory, options.rounds)
         if "many" in wanted:
             yield from life.many(engine, options.image)
+        if "net" in wanted:
+            yield from net.net(options.image, directory, options.rounds)
         if "glass" in wanted:
             yield from glass.glass(engine, options.image, directory, options.rounds)
         if "pull" in wanted:

@@ -54,12 +54,21 @@ class Docker:
             answer.read()
         connection.close()
 
-    def create(self, image: str, command: list[str]) -> str:
-        """Create a container without a network; return its id."""
+    def create(
+        self, image: str, command: list[str], *, network: str = "none", ports: "dict[int, int] | None" = None
+    ) -> str:
+        """Create a container, with its ports published at those of this machine; return its id."""
+        exposed = {f"{inner}/tcp": [{"HostPort": str(outer)}] for inner, outer in (ports or {}).items()}
         made = self.call(
             "POST",
             "/containers/create",
-            {"Image": image, "Cmd": command, "HostConfig": {"NetworkMode": "none"}, "NetworkDisabled": False},
+            {
+                "Image": image,
+                "Cmd": command,
+                "HostConfig": {"NetworkMode": network, "PortBindings": exposed},
+                "ExposedPorts": {key: {} for key in exposed},
+                "NetworkDisabled": False,
+            },
         )
         return str(json.loads(made)["Id"])
 
@@ -67,9 +76,9 @@ class Docker:
         """Start it."""
         self.call("POST", f"/containers/{ident}/start")
 
-    def run(self, image: str, command: list[str]) -> None:
+    def run(self, image: str, command: list[str], *, network: str = "none") -> None:
         """Create, start, wait and remove."""
-        ident = self.create(image, command)
+        ident = self.create(image, command, network=network)
         self.start(ident)
         code = json.loads(self.call("POST", f"/containers/{ident}/wait"))["StatusCode"]
         self.call("DELETE", f"/containers/{ident}")
@@ -105,8 +114,13 @@ class Docker:
 
 
 @contextlib.contextmanager
-def dockerd(directory: str) -> Iterator[Docker | None]:
-    """Run a dockerd with all its files in `directory`; None where there is none on this machine."""
+def dockerd(directory: str, *, has_networks: bool = False) -> Iterator[Docker | None]:
+    """Run a dockerd with all its files in `directory`; None where there is none on this machine.
+
+    Args:
+        directory: for its files.
+        has_networks: it may make its bridge and rules; call it in a network namespace of one's own.
+    """
     program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if program is None:
         yield None
@@ -115,7 +129,8 @@ def dockerd(directory: str) -> Iterator[Docker | None]:
     path = f"{directory}/docker.sock"
     arguments = [
         *("--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "--pidfile", f"{directory}/pid"),
-        *("--host", f"unix://{path}", "--bridge", "none", "--iptables=false", "--ip6tables=false"),
+        *("--host", f"unix://{path}"),
+        *(() if has_networks else ("--bridge", "none", "--iptables=false", "--ip6tables=false")),
         *("--storage-driver", "overlay2", "--log-level", "error"),
     ]
     with open(f"{directory}/log", "w") as log:

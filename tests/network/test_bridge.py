@@ -153,6 +153,44 @@ def test_second_network_is_connected_and_disconnected_while_it_runs(clean: Islan
     assert "front" not in json.loads(clean("inspect", "web"))[0]["NetworkSettings"]["Networks"]
 
 
+def test_end_of_a_container_is_told_for_each_network_that_it_is_in_then(clean: Island) -> None:
+    for name in ("front", "back", "gone"):
+        clean("network", "create", name)
+    clean("run", "-d", "--name", "leaver", "--network", "front", "busybox", "sleep", "60")
+    clean("network", "connect", "gone", "leaver")
+    clean("network", "connect", "back", "leaver")
+    clean("network", "disconnect", "gone", "leaver")
+    clean("kill", "leaver")
+    clean("wait", "leaver")
+    clean("run", "--rm", "--name", "passer", "--network", "front", "busybox", "true")
+    assert _told(clean, "leaver") == ["gone", "die", "front", "back"]
+    assert _told(clean, "passer") == ["die", "front", "destroy"]
+
+
+def _told(island: Island, name: str) -> list[str]:
+    """Return what was told of a container's end, and of networks that it has left."""
+    events = island.call(lambda engine: list(engine.events.past()))
+    ident = next(each["Actor"]["ID"] for each in events if each["Actor"]["Attributes"].get("name") == name)
+    told: list[str] = []
+    for each in events:
+        attributes = each["Actor"]["Attributes"]
+        if each["Action"] == "disconnect" and attributes["container"] == ident:
+            told.append(attributes["name"])
+        elif each["Actor"]["ID"] == ident and each["Action"] in ("die", "destroy"):
+            told.append(each["Action"])
+    return told
+
+
+def test_bridge_of_ipv6_has_an_address_at_once(clean: Island) -> None:
+    clean("network", "create", "--ipv6", "-o", "com.docker.network.bridge.name=six0", "six")
+    clean.serve("web", "--network", "six")
+    lines = clean.here.run("ip", "-6", "-o", "addr", "show", "dev", "six0", "scope", "link").splitlines()
+    assert [line.split()[3] for line in lines] == ["fe80::1/64"]
+    assert "tentative" not in lines[0]
+    assert ask(clean.world, clean.network_of("web")["GlobalIPv6Address"]) == ""  # it asks, but may not in
+    assert ask(clean.here, clean.network_of("web")["GlobalIPv6Address"]) == "this is web"
+
+
 def test_networks_of_a_stopped_container_are_those_of_its_next_start(clean: Island) -> None:
     clean("network", "create", "--subnet", "10.6.0.0/24", "late")
     clean("create", "--name", "box", "busybox", "sleep", "60")

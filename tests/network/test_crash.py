@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from contextlib import suppress
 
 import pytest
 
+from tests.support.child import in_child
 from tests.support.networks import ISLAND, NEEDS, Island, ask, await_that
 from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions
+from toolkit.network.client import NetworkProcess
 
 pytestmark = pytest.mark.needs(*NEEDS)
 
@@ -72,14 +75,74 @@ def test_bridge_that_somebody_deletes_is_made_again_with_those_that_were_in_it(i
     assert ask(island.world, ISLAND, 8080) == "this is web"
 
 
-def test_table_that_somebody_deletes_comes_back_with_the_next_network_process(island: Island) -> None:
+def test_table_that_somebody_deletes_comes_back_with_the_next_start(island: Island) -> None:
     island.serve("web", "-p", "8080:80")
-    table = island.here.run("nft", "list", "tables").split()[-1]
+    (table,) = _tables(island)
+    before = island.here.run("nft", "list", "table", "inet", table)
     island.here.run("nft", "delete", "table", "inet", table)
     assert ask(island.world, ISLAND, 8080) == ""
-    island.kill_network_process()
-    island("network", "create", "front")
+    island("run", "--rm", "busybox", "true")
     assert ask(island.world, ISLAND, 8080) == "this is web"
+    assert island.here.run("nft", "list", "table", "inet", table) == before
+
+
+def test_end_of_a_container_whose_table_was_deleted_brings_the_others_back(island: Island) -> None:
+    island.serve("web", "-p", "8080:80")
+    island.serve("other", "-p", "8081:80")
+    (table,) = _tables(island)
+    island.here.run("nft", "delete", "table", "inet", table)
+    island("rm", "-f", "other")
+    await_that(lambda: ask(island.world, ISLAND, 8080) == "this is web")
+    assert len(island.network_pids()) == 1
+
+
+def test_table_goes_with_the_last_bridge(island: Island) -> None:
+    with open(f"{island.where.root}/daemon.json", "w") as file:
+        file.write('{"bridge": "none"}')
+    island("network", "create", "front")
+    assert len(_tables(island)) == 1
+    island("network", "rm", "front")
+    assert _tables(island) == []
+    island("network", "create", "front")
+    assert len(_tables(island)) == 1
+
+
+def _tables(island: Island) -> list[str]:
+    return [line.split()[-1] for line in island.here.run("nft", "list", "tables").splitlines()]
+
+
+def test_bridge_and_table_of_an_engine_that_is_no_more_go_with_another_engines_start(
+    island: Island, tmp_path: "os.PathLike[str]"
+) -> None:
+    island("network", "create", "front")
+    other = {"CONTAINER_ROOT": f"{tmp_path}/root", "CONTAINER_RUN": f"{tmp_path}/run"}
+    made = _run_as(island, other, "network", "create", "lost")
+    assert made.returncode == 0, made.stderr
+    lost, kept = f"ct-{made.stdout[:12]}", island.call(lambda engine: engine.networks.get("front")).link
+    assert {lost, kept} <= set(island.links())
+    assert len(_tables(island)) == 2
+    island.kill_network_process()
+    island("network", "create", "middle")  # its process finds the other engine's database there
+    assert lost in island.links()
+    in_child(lambda: island.here.enter() or NetworkProcess(other["CONTAINER_RUN"], "", "", lambda: ()).stop())
+    shutil.rmtree(other["CONTAINER_ROOT"])
+    island.here.run("ip", "link", "add", "user0", "type", "veth", "peer", "user1")
+    island.here.run("ip", "link", "set", "user0", "master", lost)  # as a container that still runs has it
+    island.kill_network_process()
+    island("network", "create", "third")
+    assert lost in island.links()
+    island.here.run("ip", "link", "del", "user0")
+    island.kill_network_process()
+    island("network", "create", "fourth")
+    assert lost not in island.links()
+    assert kept in island.links()
+    assert len(_tables(island)) == 1
+
+
+def _run_as(island: Island, environ: "dict[str, str]", *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command there for another engine."""
+    argv = island.here.argv([sys.executable, "-m", "toolkit.cli", *words])
+    return subprocess.run(argv, env={**os.environ, **environ}, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_bridge_of_a_network_that_is_forgotten_goes_and_others_stay(island: Island) -> None:

@@ -31,7 +31,7 @@ def test_published_port_is_reached_from_the_world_from_here_and_by_loopback(clea
 def test_published_port_is_reached_by_ipv6_where_the_network_has_it(clean: Island) -> None:
     clean("network", "create", "--ipv6", "six")
     clean.serve("web", "--network", "six", "-p", "8080:80")
-    await_that(lambda: ask(clean.world, ISLAND6, 8080) == "this is web")  # a new neighbour is found in a second or two
+    assert ask(clean.world, ISLAND6, 8080) == "this is web"
     assert ask(clean.here, ISLAND6, 8080) == "this is web"
     clean("rm", "-f", "web")
     clean("network", "rm", "six")
@@ -70,6 +70,66 @@ ip rule add pref 100 lookup local; ip rule del pref 0
 ip route add 127.0.0.1/32 via 172.17.0.1 table 9; ip rule add pref 1 lookup 9
 busybox nc -w 1 127.0.0.1 8096 </dev/null; true
 """
+
+
+def test_port_is_published_and_no_longer_while_the_container_runs(clean: Island) -> None:
+    clean.serve("web")
+    clean("port", "add", "web", "8080:80", "127.0.0.1:8081:80")
+    assert ask(clean.world, ISLAND, 8080) == "this is web"
+    assert ask(clean.here, "127.0.0.1", 8081) == "this is web"
+    assert clean("exec", "web", "sh", "-c", f"nc -w 2 {ISLAND} 8080 </dev/null") == "this is web"
+    assert clean("port", "web", "80").splitlines() == ["0.0.0.0:8080", "[::]:8080", "127.0.0.1:8081"]
+    clean("port", "rm", "web", "8080:80")
+    assert ask(clean.world, ISLAND, 8080) == ""
+    assert ask(clean.here, "127.0.0.1", 8081) == "this is web"
+    assert clean("port", "web") == "80/tcp -> 127.0.0.1:8081"
+    clean.serve("other", "-p", "8080:80")
+    assert ask(clean.world, ISLAND, 8080) == "this is other"
+
+
+def test_changed_ports_are_those_of_the_next_start(clean: Island) -> None:
+    clean.serve("web", "-p", "8080:80", "-p", "80")
+    chosen = int(clean("port", "web", "80").splitlines()[-1].rpartition(":")[2])
+    clean("port", "add", "web", "8082-8083:80-81")
+    clean("port", "rm", "web", "8080:80")
+    clean("port", "rm", "web", f"{chosen}:80")
+    clean("restart", "-t", "0", "web")
+    await_that(lambda: ask(clean.world, ISLAND, 8082) == "this is web")
+    assert clean("port", "web").splitlines()[::2] == ["80/tcp -> 0.0.0.0:8082", "81/tcp -> 0.0.0.0:8083"]
+    asked = json.loads(clean("inspect", "web"))[0]["HostConfig"]["PortBindings"]
+    assert {key: [each["HostPort"] for each in value] for key, value in asked.items()} == {
+        "80/tcp": ["8082"], "81/tcp": ["8083"],
+    }  # fmt: skip
+    clean("stop", "-t", "0", "web")
+    clean("port", "rm", "web", "80")
+    clean("port", "add", "web", "8084:80")
+    clean("start", "web")
+    await_that(lambda: ask(clean.world, ISLAND, 8084) == "this is web")
+    assert ask(clean.world, ISLAND, 8082) == ""
+
+
+def test_changed_ports_survive_the_network_process(clean: Island) -> None:
+    clean.serve("web", "-p", "8080:80")
+    clean("port", "add", "web", "8081:80")
+    clean("port", "rm", "web", "8080:80")
+    clean.kill_network_process()
+    clean("run", "--rm", "busybox", "true")
+    assert ask(clean.world, ISLAND, 8081) == "this is web"
+    assert ask(clean.world, ISLAND, 8080) == ""
+
+
+def test_port_that_cannot_be_added_changes_nothing(clean: Island) -> None:
+    clean.serve("web", "-p", "8080:80")
+    running = clean.answer(clean.here, ISLAND, 8095)
+    before = clean.here.run("nft", "list", "ruleset")
+    assert f"(pid {running.pid})" in clean.fail("port", "add", "web", "8081:80", "8095:80")
+    assert "port is already allocated" in clean.fail("port", "add", "web", "8080:81")
+    assert clean.fail("port", "rm", "web", "8081:80") == "No public port '80/tcp' published for web at :8081"
+    assert clean.here.run("nft", "list", "ruleset") == before
+    assert clean("port", "web").splitlines() == ["80/tcp -> 0.0.0.0:8080", "80/tcp -> [::]:8080"]
+    clean("run", "-d", "--name", "alone", "--network", "none", "busybox", "sleep", "60")
+    assert "has no network whose ports can be published" in clean.fail("port", "add", "alone", "8081:80")
+    clean("port", "add", "web", "8081:80")  # it was not kept when its neighbour could not be had
 
 
 def test_udp_is_published_and_answers_come_from_the_port_that_was_asked(clean: Island) -> None:

@@ -181,10 +181,18 @@ def _filesystem(name: str) -> str:
     return "" if known else f"this kernel has no file system '{name}'"
 
 
+_LINKS = {"macvlan": (("link", "parent0"), ()), "vxlan": ((), ("id", "42", "dstport", "4789"))}
+"""What some kinds of links take besides: before the kind, and after it."""
+
+
 def _link(kind: str) -> str:
+    before, after = _LINKS.get(kind, ((), ()))
+
     def attempt() -> None:
+        if before:
+            subprocess.run(["ip", "link", "add", "parent0", "type", "veth"], check=True)
         made = subprocess.run(
-            ["ip", "link", "add", "probe0", "type", kind], capture_output=True, text=True, check=False
+            ["ip", "link", "add", "probe0", *before, "type", kind, *after], capture_output=True, text=True, check=False
         )
         if made.returncode != 0:
             raise ChildError(f"no network link of type '{kind}': {made.stderr.strip()}")

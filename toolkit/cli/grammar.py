@@ -70,6 +70,8 @@ ENTRIES = (
     Entry("resume", ("system resume",), "Start the containers that ought to run, after a reboot"),
     Entry("lifecycle", ("unpause", "container unpause"), "Unpause all processes within one or more containers"),
     Entry("top", ("port", "container port"), "List port mappings or a specific mapping for the container"),
+    Entry("publish", ("port add",), "Publish more ports of a container"),
+    Entry("publish", ("port rm", "port remove"), "Publish ports of a container no longer"),
     Entry("amend", ("rename", "container rename"), "Rename a container"),
     Entry("lifecycle", ("rm", "container rm", "container remove"), "Remove one or more containers"),
     Entry("images", ("rmi", "image rm", "image remove"), "Remove one or more images"),
@@ -155,6 +157,8 @@ GLOBAL_FLAGS = (
     Flag("version", "v", BOOL, "Print version information and quit"),
 )
 
+_LEAST_LONGER = 4
+"""`port add CONTAINER PORT` is no `port CONTAINER [PORT]`, whatever containers are called."""
 _BY_PATH = {path: entry for entry in ENTRIES for path in entry.paths}
 
 
@@ -165,6 +169,9 @@ def find(words: "Sequence[str]") -> tuple[str, Entry | None]:
         UsageError: no such command.
     """
     name = words[0]
+    longer = " ".join(words[:2])
+    if name in _BY_PATH and longer in _BY_PATH and (len(words) >= _LEAST_LONGER or "--help" in words):
+        return longer, _BY_PATH[longer]
     if name in _BY_PATH:
         return name, _BY_PATH[name]
     if name not in GROUPS:

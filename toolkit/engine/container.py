@@ -12,7 +12,7 @@ from toolkit.engine.signals import signal_number
 from toolkit.engine.status import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, Status, read
 from toolkit.linux.signals import SIGKILL
 from toolkit.network.binding import PortBinding
-from toolkit.runtime import policy
+from toolkit.runtime import membership, policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -347,6 +347,7 @@ class Container:
         if code < 0 or not self._doc["options"].get("auto_remove") or policy.asked(self.directory) == "restart":
             self._ended(code)
             return
+        left = membership.ended(self.directory, self.id)
         self._engine.recovery.remove_ended(self.id, self.cgroups, self._doc)
         actor = attributes_of(self._doc, self.name)
         died = {**actor, "exitCode": str(code), "execDuration": str(int(time.time() - self._started_s))}
@@ -354,6 +355,7 @@ class Container:
         if attachment.oom_killed:
             happened.insert(0, ("oom", actor))
         told = [("container", action, self.id, said) for action, said in happened]
+        told[-1:-1] = left
         if "mounts" in self._doc:
             from toolkit.engine import mounting
 

@@ -119,7 +119,8 @@ class Containers:
         mode = options.network
         if mode in ("none", "host") or mode.startswith("container:") or (mode == "default" and file.bridge == "none"):
             return options, {}, _discarded(options)
-        from toolkit.engine import links, networks
+        from toolkit.engine import links
+        from toolkit.engine.wish import Wish, check_wish, checked_links
         from toolkit.network import model
 
         warning = ""
@@ -130,14 +131,14 @@ class Containers:
             return options, {}, warnings + _discarded(options)
         network = self._engine.networks.get(mode)
         options = options._replace(network=network.name)
-        if network.driver != "bridge":
+        if network.driver in ("host", "null"):
             return options, {}, _discarded(options)
-        wish = networks.Wish(options.ip, options.ip6, options.mac_address, options.network_aliases)
-        networks.check_wish(network, wish)
+        wish = Wish(options.ip, options.ip6, options.mac_address, options.network_aliases)
+        check_wish(network, wish)
         if options.links and network.name == model.DEFAULT:
             options = options._replace(links=links.resolved(self._engine, options.links))
         elif options.links:
-            wish = wish._replace(links=networks.checked_links(options.links))
+            wish = wish._replace(links=checked_links(options.links))
         return options, {network.name: wish._asdict()}, warnings
 
     def _insert(self, ident: str, name: str, doc: "dict[str, Any]", *, is_held: bool) -> Container:

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from toolkit.engine.container import Container
-    from toolkit.engine.networks import Networks, Wish
+    from toolkit.engine.networks import Networks
     from toolkit.engine.status import Status
+    from toolkit.engine.wish import Wish
     from toolkit.network.binding import PortBinding
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - docker's words for every address of this machine
@@ -71,7 +72,7 @@ def _with_prefix(one: Endpoint, family: int) -> str:
 
 def settings(networks: "Networks", one: "Container", status: "Status") -> "dict[str, Any]":
     """Return a container's NetworkSettings."""
-    from toolkit.engine.networks import wishes
+    from toolkit.engine.wish import wishes
 
     places = networks.endpoints(one.id) if status.is_alive else {}
     wished = wishes(one.doc)

@@ -14,7 +14,7 @@ from toolkit.core import clock, document
 from toolkit.core.errors import ConflictError, NotFoundError
 from toolkit.engine import events
 from toolkit.linux import lock
-from toolkit.runtime import policy
+from toolkit.runtime import membership, policy
 from toolkit.runtime.meeting import CLAIM_FILE, STATUS_FILE, ExitRecord
 
 TYPE_CHECKING = False
@@ -176,7 +176,8 @@ class Recovery:
             row = None
         if row is not None and is_lost:
             died = {**events.attributes_of(row.doc, row.name or ""), "exitCode": str(_LOST.code)}
-            self._engine.events.note("container", "die", ident, died)
+            left = membership.ended(self._paths.container(ident), ident)
+            self._engine.events.note_all(("container", "die", ident, died), *left)
         if row is None or (
             row.doc["options"].get("auto_remove") and policy.asked(self._paths.container(ident)) != "restart"
         ):

@@ -11,6 +11,7 @@
                            where plugins are looked for, and how many seconds each may take to answer; docker has no
                            such settings, but fixed places and 30 seconds
     bridge                 "none": containers without --network have loopback and nothing else
+    default-address-pools  what networks that name no subnet get theirs from, in this order
 
 It lies in /etc.  What an engine's own, in its root, says comes before that, and
 what a file says that is named on the command line before both.  They are read
@@ -62,6 +63,8 @@ class Settings(NamedTuple):
     """Seconds; 0: docker's."""
     bridge: str = ""
     """"none", or empty."""
+    default_address_pools: tuple[tuple[str, int], ...] = ()
+    """A subnet of IPv4 each, and into parts of how many bits it is divided; empty: docker's."""
 
 
 _EMPTY = Settings()
@@ -193,6 +196,17 @@ def _bridge(value: object) -> str:
     return _text(value)
 
 
+def _pools(value: object) -> tuple[tuple[str, int], ...]:
+    from toolkit.network.ipam import check_pools
+
+    if not isinstance(value, list):
+        raise TypeError
+    found = [_mapping(each) for each in cast("list[object]", value)]
+    made = tuple((_text(each["base"]), int(each["size"])) for each in found)
+    check_pools(made)
+    return made
+
+
 _READERS: "Mapping[str, Callable[[object], Any]]" = {
     "registry-mirrors": _texts,
     "insecure-registries": _texts,
@@ -209,6 +223,7 @@ _READERS: "Mapping[str, Callable[[object], Any]]" = {
     "plugin-directories": _texts,
     "plugin-timeout": _seconds,
     "bridge": _bridge,
+    "default-address-pools": _pools,
 }
 _SHAPES = {
     "registry-mirrors": 'write it as ["https://mirror.example"]',
@@ -226,6 +241,7 @@ _SHAPES = {
     "plugin-directories": 'write it as ["/run/docker/plugins"]',
     "plugin-timeout": "write a number of seconds",
     "bridge": 'write it as "none", or leave it out',
+    "default-address-pools": 'write it as [{"base": "10.1.0.0/16", "size": 24}]',
 }
 
 

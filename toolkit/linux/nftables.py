@@ -8,9 +8,12 @@ import ctypes
 import errno
 import os
 import shutil
+import socket
+import struct
 import subprocess
 
 from toolkit.core.errors import EngineError, UnsupportedError
+from toolkit.linux.probe.netlink import NETLINK_NETFILTER, attribute, message
 from toolkit.trace import span
 
 TYPE_CHECKING = False
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 LIBRARY = "libnftables.so.1"
 PROGRAM = "nft"
 _SEARCHED = ":/usr/sbin:/sbin"
+_NFT_MSG_GETTABLE = 10 << 8 | 1
+_NFTA_TABLE_NAME, _NFTA_TABLE_HANDLE = 1, 4
+_NFPROTO_INET, _NLMSG_ERROR, _NLA_TYPE_MASK = 1, 2, 0x3FFF
 _MISSING = "neither the library libnftables nor the program nft is here"
 
 
@@ -91,6 +97,44 @@ def _run_library(library: "Any", text: str) -> str | None:
         return (complaint or b"").decode(errors="replace") or "it did not say why"
     finally:
         library.nft_ctx_free(context)
+
+
+def table_handle(name: str) -> int:
+    """Return the number that the kernel has given a table of the family inet; 0 where there is none of that name.
+
+    One that is taken away and made again has another.  Asked by netlink: the library would read all that is in it.
+
+    Raises:
+        SyscallError: EPERM without CAP_NET_ADMIN.
+
+    See Also:
+        include/uapi/linux/netfilter/nf_tables.h, NFT_MSG_GETTABLE
+    """
+    text = f'sendto(NETLINK_NETFILTER, {{NFT_MSG_GETTABLE, inet, "{name}"}})'
+    body = struct.pack("=BBH", _NFPROTO_INET, 0, 0) + attribute(_NFTA_TABLE_NAME, name.encode() + b"\0")
+    with (
+        span("netfilter.table", text),
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER) as link,
+    ):
+        link.bind((0, 0))
+        link.send(message(_NFT_MSG_GETTABLE, 0, body))
+        answer = link.recv(65536)
+        if struct.unpack_from("=H", answer, 4)[0] == _NLMSG_ERROR:
+            number = -struct.unpack_from("=i", answer, 16)[0]
+            if number == errno.ENOENT:
+                return 0
+            raise OSError(number, os.strerror(number))
+        return _handle_in(answer)
+
+
+def _handle_in(answer: bytes) -> int:
+    position, (end,) = 20, struct.unpack_from("=I", answer)
+    while position < end:
+        length, kind = struct.unpack_from("=HH", answer, position)
+        if kind & _NLA_TYPE_MASK == _NFTA_TABLE_HANDLE:
+            return int(struct.unpack_from(">Q", answer, position + 4)[0])
+        position += length + 3 & ~3
+    return 0
 
 
 def _error(complaint: str) -> EngineError:

@@ -30,9 +30,21 @@ _MOST_PREFIX = {4: 30, 6: 126}
 """A subnet needs room for its gateway and one more."""
 
 
-def defaults() -> "Iterator[Subnet]":
-    """Yield the subnets that networks get, in order."""
-    for text, prefix in DEFAULT_POOLS:
+def check_pools(pools: "Sequence[tuple[str, int]]") -> None:
+    """Refuse pools from which no network could get its subnet.
+
+    Raises:
+        InvalidError: one is no subnet of IPv4, or its parts would be larger than it, or too small.
+    """
+    for text, prefix in pools:
+        whole = parse_subnet(text, strict=True)
+        if whole.family != 4 or not whole.prefix <= prefix <= _MOST_PREFIX[4]:
+            raise InvalidError(f"invalid default address pool {text} of size {prefix}", hint="as 10.1.0.0/16, 24")
+
+
+def defaults(pools: "Sequence[tuple[str, int]]" = ()) -> "Iterator[Subnet]":
+    """Yield the subnets that networks get, in order: those of `pools`, of docker's where there are none."""
+    for text, prefix in pools or DEFAULT_POOLS:
         whole = parse_subnet(text)
         for base in range(whole.base, whole.last + 1, 1 << (32 - prefix)):
             yield Subnet(4, base, prefix)
@@ -46,14 +58,14 @@ def unique_local(seed: str) -> Subnet:
     return Subnet(6, (0xFD << 120) | (number << 64), 64)
 
 
-def next_subnet(taken: "Iterable[Subnet]") -> Subnet:
-    """Return the first default subnet that overlaps with none that is taken.
+def next_subnet(taken: "Iterable[Subnet]", pools: "Sequence[tuple[str, int]]" = ()) -> Subnet:
+    """Return the first default subnet that overlaps with none that is taken; for `pools` see `defaults`.
 
     Raises:
         ConflictError: there is none.
     """
     known = list(taken)
-    for subnet in defaults():
+    for subnet in defaults(pools):
         if not any(subnet.overlaps(other) for other in known):
             return subnet
     raise ConflictError(

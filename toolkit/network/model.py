@@ -19,11 +19,20 @@ NO_TEXTS: "Mapping[str, str]" = {}
 
 BRIDGE, HOST, NULL = "bridge", "host", "null"
 """The drivers: a bridge of our own; the machine's own network; loopback and nothing else."""
+MACVLAN, OVERLAY = "macvlan", "overlay"
+"""More of them: a link on one of this machine's; bridges of several machines, with a vxlan between."""
+WITH_BRIDGE = (BRIDGE, OVERLAY)
+_OVERLAY_MTU = "1450"
+"""What an Ethernet of 1500 bytes leaves to what is in a vxlan."""
 DEFAULT = "bridge"
 """The name of the network of those who name none."""
 PREDEFINED = ("bridge", "host", "none")
 """Networks that are always there, under docker's names."""
 
+MACVLAN_PARENT, MACVLAN_MODE = "parent", "macvlan_mode"
+MACVLAN_MODES = ("bridge", "private", "vepa", "passthru")
+PEERS, VNI, PORT = "peers", "vni", "port"
+"""Options of the drivers macvlan and overlay."""
 MTU = "com.docker.network.driver.mtu"
 BRIDGE_NAME = "com.docker.network.bridge.name"
 ICC = "com.docker.network.bridge.enable_icc"
@@ -73,7 +82,12 @@ class Network(NamedTuple):
     @property
     def mtu(self) -> int:
         """Bytes of the largest packet; 0: the kernel's choice."""
-        return int(self.options.get(MTU, "0"))
+        return int(self.options.get(MTU, _OVERLAY_MTU if self.driver == OVERLAY else "0"))
+
+    @property
+    def leads_out(self) -> bool:
+        """Whether those who are in it have a way to other places by it."""
+        return not self.is_internal and self.driver != OVERLAY
 
     @property
     def allows_talk(self) -> bool:
@@ -83,7 +97,7 @@ class Network(NamedTuple):
     @property
     def masquerades(self) -> bool:
         """Whether what leaves it has the machine's own address."""
-        return not self.is_internal and is_true(self.options.get(MASQUERADE, "true"))
+        return self.leads_out and is_true(self.options.get(MASQUERADE, "true"))
 
     def pool(self, family: int) -> Pool | None:
         """Return its first subnet of a family."""

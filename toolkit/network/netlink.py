@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from toolkit.network.subnet import Address
 
-_NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE, _DELROUTE = 16, 17, 18, 20, 24, 25
+NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE, _DELROUTE = 16, 17, 18, 20, 24, 25
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_EXCL, _CREATE = 0x200, 0x400
+EXCL, CREATE = 0x200, 0x400
 _ERROR, _DONE = 2, 3
 IFF_UP = 0x1
 _IFA_F_NODAD = 0x02
@@ -124,7 +124,7 @@ class Route:
     def find(self, name: str) -> Link | None:
         """Return the link of this name, or None."""
         try:
-            found = self._ask(_GETLINK, 0, _link_body([("IFLA_IFNAME", name)]), f'RTM_GETLINK, "{name}"')
+            found = self._ask(_GETLINK, 0, link_body([("IFLA_IFNAME", name)]), f'RTM_GETLINK, "{name}"')
         except SyscallError as exc:
             if exc.errno == errno.ENODEV:
                 return None
@@ -133,7 +133,7 @@ class Route:
 
     def links(self) -> list[Link]:
         """Return all links of the namespace."""
-        return self._ask(_GETLINK, _DUMP, _link_body([]), "RTM_GETLINK, NLM_F_DUMP")
+        return self._ask(_GETLINK, _DUMP, link_body([]), "RTM_GETLINK, NLM_F_DUMP")
 
     def _ask(self, kind: int, flags: int, body: bytes, text: str) -> list[Link]:
         found: list[Link] = []
@@ -180,20 +180,22 @@ def _link(data: bytes) -> Link:
     )
 
 
-def _link_body(attributes: Attributes, *, index: int = 0, flags: int = 0, change: int = 0) -> bytes:
+def link_body(attributes: Attributes, *, index: int = 0, flags: int = 0, change: int = 0) -> bytes:
+    """Return the body of a message about a link."""
     message = ifinfmsg()
     message["index"], message["flags"], message["change"] = index, flags, change
     message["attrs"] = attributes
-    return _encoded(message)
+    return encoded(message)
 
 
-def _encoded(message: Any) -> bytes:
+def encoded(message: Any) -> bytes:
     """Return the body of one of pyroute2's messages: what follows the header."""
     message.encode()
     return bytes(message.data[16 : message.length])
 
 
-def _nested(*attributes: tuple[str, Any]) -> dict[str, Any]:
+def nested(*attributes: tuple[str, Any]) -> dict[str, Any]:
+    """Return attributes as the value of one."""
     return {"attrs": list(attributes)}
 
 
@@ -202,35 +204,35 @@ def new_bridge(name: str, mac: str, mtu: int) -> Message:
     attributes: Attributes = [("IFLA_IFNAME", name), ("IFLA_ADDRESS", mac)]
     if mtu:
         attributes.append(("IFLA_MTU", mtu))
-    attributes.append(("IFLA_LINKINFO", _nested(("IFLA_INFO_KIND", "bridge"))))
-    body = _link_body(attributes, flags=IFF_UP, change=IFF_UP)
-    return Message(_text(f'RTM_NEWLINK, "{name}", kind="bridge", IFF_UP'), _NEWLINK, _CREATE | _EXCL, body)
+    attributes.append(("IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "bridge"))))
+    body = link_body(attributes, flags=IFF_UP, change=IFF_UP)
+    return Message(shown(f'RTM_NEWLINK, "{name}", kind="bridge", IFF_UP'), NEWLINK, CREATE | EXCL, body)
 
 
 def set_alias(index: int, alias: str) -> Message:
     """Return the message that writes a word of ours on a link."""
-    body = _link_body([("IFLA_IFALIAS", alias)], index=index)
-    return Message(_text(f'RTM_NEWLINK, index={index}, alias="{alias}"'), _NEWLINK, 0, body)
+    body = link_body([("IFLA_IFALIAS", alias)], index=index)
+    return Message(shown(f'RTM_NEWLINK, index={index}, alias="{alias}"'), NEWLINK, 0, body)
 
 
 def set_up(index: int) -> Message:
     """Return the message that switches a link on."""
-    body = _link_body([], index=index, flags=IFF_UP, change=IFF_UP)
-    return Message(_text(f"RTM_NEWLINK, index={index}, IFF_UP"), _NEWLINK, 0, body)
+    body = link_body([], index=index, flags=IFF_UP, change=IFF_UP)
+    return Message(shown(f"RTM_NEWLINK, index={index}, IFF_UP"), NEWLINK, 0, body)
 
 
 def make_no_address6(index: int) -> Message:
     """Return the message that keeps a link from making itself an address of IPv6."""
-    mode = _nested(("AF_INET6", _nested(("IFLA_INET6_ADDR_GEN_MODE", 1))))
-    body = _link_body([("IFLA_AF_SPEC", mode)], index=index)
-    call = _text(f"RTM_NEWLINK, index={index}, IN6_ADDR_GEN_MODE_NONE")
-    return Message(call, _NEWLINK, 0, body, (errno.EAFNOSUPPORT,))  # this machine has no IPv6 at all
+    mode = nested(("AF_INET6", nested(("IFLA_INET6_ADDR_GEN_MODE", 1))))
+    body = link_body([("IFLA_AF_SPEC", mode)], index=index)
+    call = shown(f"RTM_NEWLINK, index={index}, IN6_ADDR_GEN_MODE_NONE")
+    return Message(call, NEWLINK, 0, body, (errno.EAFNOSUPPORT,))  # this machine has no IPv6 at all
 
 
 def set_master(index: int, bridge: int) -> Message:
     """Return the message that plugs a link into a bridge."""
-    body = _link_body([("IFLA_MASTER", bridge)], index=index)
-    return Message(_text(f"RTM_NEWLINK, index={index}, master={bridge}"), _NEWLINK, 0, body)
+    body = link_body([("IFLA_MASTER", bridge)], index=index)
+    return Message(shown(f"RTM_NEWLINK, index={index}, master={bridge}"), NEWLINK, 0, body)
 
 
 def set_port(name: str, *, is_isolated: bool, turns_back: bool) -> Message:
@@ -241,11 +243,11 @@ def set_port(name: str, *, is_isolated: bool, turns_back: bool) -> Message:
         is_isolated: keep it from the bridge's other isolated ports.
         turns_back: let packets leave where they came in: a container that asks for itself by this machine's address.
     """
-    data = _nested(("IFLA_BRPORT_MODE", int(turns_back)), ("IFLA_BRPORT_ISOLATED", int(is_isolated)))
-    slave = _nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", data))
-    body = _link_body([("IFLA_IFNAME", name), ("IFLA_LINKINFO", slave)])
+    data = nested(("IFLA_BRPORT_MODE", int(turns_back)), ("IFLA_BRPORT_ISOLATED", int(is_isolated)))
+    slave = nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", data))
+    body = link_body([("IFLA_IFNAME", name), ("IFLA_LINKINFO", slave)])
     what = ", hairpin" * turns_back + ", isolated" * is_isolated
-    return Message(_text(f'RTM_NEWLINK, "{name}"{what}'), _NEWLINK, 0, body)
+    return Message(shown(f'RTM_NEWLINK, "{name}"{what}'), NEWLINK, 0, body)
 
 
 def new_cable(name: str, bridge: int, peer: str, netns_fd: int, mac: str, *, mtu: int) -> Message:
@@ -255,16 +257,16 @@ def new_cable(name: str, bridge: int, peer: str, netns_fd: int, mac: str, *, mtu
     if mtu:
         there.append(("IFLA_MTU", mtu))
         here.append(("IFLA_MTU", mtu))
-    data = _nested(("VETH_INFO_PEER", _nested(*there)))
-    here.append(("IFLA_LINKINFO", _nested(("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data))))
-    body = _link_body(here, flags=IFF_UP, change=IFF_UP)
+    data = nested(("VETH_INFO_PEER", nested(*there)))
+    here.append(("IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data))))
+    body = link_body(here, flags=IFF_UP, change=IFF_UP)
     text = f'RTM_NEWLINK, "{name}", kind="veth", master={bridge}, peer="{peer}" in the namespace'
-    return Message(_text(text), _NEWLINK, _CREATE | _EXCL, body)
+    return Message(shown(text), NEWLINK, CREATE | EXCL, body)
 
 
 def delete_link(index: int) -> Message:
     """Return the message that takes a link away; of a cable both ends go."""
-    return Message(_text(f"RTM_DELLINK, index={index}"), _DELLINK, 0, _link_body([], index=index), (errno.ENODEV,))
+    return Message(shown(f"RTM_DELLINK, index={index}"), _DELLINK, 0, link_body([], index=index), (errno.ENODEV,))
 
 
 def new_address(index: int, address: "Address", prefix: int) -> Message:
@@ -279,19 +281,19 @@ def new_address(index: int, address: "Address", prefix: int) -> Message:
         last = address.number | ((1 << (32 - prefix)) - 1)
         attributes.append(("IFA_BROADCAST", socket.inet_ntoa(last.to_bytes(4))))
     message["attrs"] = attributes
-    call = _text(f"RTM_NEWADDR, index={index}, {text}/{prefix}")
-    return Message(call, _NEWADDR, _CREATE | _EXCL, _encoded(message), (errno.EEXIST,))
+    call = shown(f"RTM_NEWADDR, index={index}, {text}/{prefix}")
+    return Message(call, _NEWADDR, CREATE | EXCL, encoded(message), (errno.EEXIST,))
 
 
 def new_default_route(gateway: "Address") -> Message:
     """Return the message that sends packets to all other places to a gateway, unless they have a way already."""
-    call = _text(f"RTM_NEWROUTE, default via {gateway}")
-    return Message(call, _NEWROUTE, _CREATE | _EXCL, _default_route(gateway), (errno.EEXIST,))
+    call = shown(f"RTM_NEWROUTE, default via {gateway}")
+    return Message(call, _NEWROUTE, CREATE | EXCL, _default_route(gateway), (errno.EEXIST,))
 
 
 def delete_default_route(gateway: "Address") -> Message:
     """Return the message that takes that way away, if it leads to this gateway."""
-    call = _text(f"RTM_DELROUTE, default via {gateway}")
+    call = shown(f"RTM_DELROUTE, default via {gateway}")
     return Message(call, _DELROUTE, 0, _default_route(gateway), (errno.ESRCH,))
 
 
@@ -301,8 +303,9 @@ def _default_route(gateway: "Address") -> bytes:
     message["table"], message["proto"] = _RT_TABLE_MAIN, _RTPROT_BOOT
     message["scope"], message["type"] = _RT_SCOPE_UNIVERSE, _RTN_UNICAST
     message["attrs"] = [("RTA_GATEWAY", str(gateway))]
-    return _encoded(message)
+    return encoded(message)
 
 
-def _text(what: str) -> str:
+def shown(what: str) -> str:
+    """Return a message as strace prints it, in short."""
     return f"sendto(NETLINK_ROUTE, {{{what}}})"

@@ -61,7 +61,7 @@ def add_network(table: str, network: "Network") -> str:
     lines = [f"add chain {where} into-{ident}", f"add chain {where} outof-{ident}"]
     lines += [f"flush chain {where} into-{ident}", f"flush chain {where} outof-{ident}"]
     lines.append(f'add rule {where} into-{ident} iifname "{link}" {"accept" if network.allows_talk else "drop"}')
-    if network.is_internal:
+    if not network.leads_out:
         lines.append(f'add rule {where} outof-{ident} oifname != "{link}" drop')
     else:
         lines.append(f"add rule {where} into-{ident} ct state established,related accept")

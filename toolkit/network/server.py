@@ -20,7 +20,8 @@ from typing import Any
 from toolkit.core.errors import EngineError, NotFoundError, UnsupportedError
 from toolkit.core.state import State
 from toolkit.linux import inotify, nftables, sock
-from toolkit.network import bridge, model, netlink, rules, wire
+from toolkit.network import bridge, macvlan, mark, model, netlink, overlay, rules, wire
+from toolkit.network.binding import PortBinding
 from toolkit.network.dns.keeper import Keeper
 from toolkit.network.dns.names import has_names
 from toolkit.network.ports import Ports
@@ -29,7 +30,6 @@ from toolkit.trace import Recorder, recording
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from toolkit.network.binding import PortBinding
     from toolkit.network.model import Endpoint, Network
 
 IDLE_S = 600
@@ -47,11 +47,13 @@ class Server:
         self._place = _inode(path)
         self._running = running
         self._watch = inotify.Watch(running, inotify.IN_DELETE)
+        self._database = database
         self._state = State(database)
         self._store = Store(self._state, self._is_alive)
         self._ports = Ports()
         self._published: dict[tuple[str, str], list[tuple[str, PortBinding]]] = {}
         self._made: dict[str, int] = {}
+        self._handle = 0
         self._poll = select.poll()
         self._poll.register(listener.fileno(), select.POLLIN)
         self._poll.register(self._watch.fileno(), select.POLLIN)
@@ -62,30 +64,48 @@ class Server:
 
     def _begin(self) -> None:
         try:
-            self._identity = self._store.identity
-            self._table = rules.table_name(self._identity)
+            self._mark = mark.own(self._store.identity, self._database)
+            self._table = rules.table_name(self._mark.engine)
             self._kernel = netlink.Route()
             self._nft = nftables.Nft()
-            bridge.remove_strange(self._kernel, self._identity, {each.id for each in self._store.networks()})
+            bridge.remove_strange(self._kernel, self._mark, {each.id for each in self._store.networks()})
+            self._inherit()
             self._agree()
         except EngineError as exc:
             self._obstacle = exc
 
+    def _inherit(self) -> None:
+        """Take away what engines have left that are no more: the bridges last, for they tell of the rest."""
+        for engine, bridges in bridge.orphans(self._kernel, self._mark).items():
+            self._nft.run(rules.delete(rules.table_name(engine)))
+            for link in bridges:
+                self._kernel.do(netlink.delete_link(link.number))
+
     def _agree(self) -> None:
         """Take the ports of those who live, and have the table say what the database says."""
         self._store.purge()
-        wanted: list[tuple[str, PortBinding]] = []
         for endpoint in self._store.all_endpoints():
             kept = [binding for binding in endpoint.ports if binding.host_port and self._ports.take_again(binding)]
             leads = [(address, binding) for binding in kept for address in _targets(endpoint, binding)]
             self._published[endpoint.network, endpoint.owner] = leads
-            wanted += [(f"{address}", binding) for address, binding in leads]
-        networks = [each for each in self._store.networks() if each.driver == model.BRIDGE]
-        there = [each for each in networks if self._kernel.find(each.link) is not None]
-        self._nft.run(rules.whole(self._table, there, wanted))
-        for network in there:
-            self._made[network.id] = bridge.ensure(self._kernel, self._identity, network)[0]
+        self._write_table()
         self._keeper.find_lost(self._store.networks(), self._store.all_endpoints(), self._running)
+
+    def _write_table(self) -> None:
+        """Have the table be what bridges and published ports call for; none where there is no bridge."""
+        networks = [each for each in self._store.networks() if each.driver in model.WITH_BRIDGE]
+        there = [each for each in networks if self._kernel.find(each.link) is not None]
+        ports = [(f"{address}", binding) for leads in self._published.values() for address, binding in leads]
+        self._made.clear()
+        self._nft.run(rules.whole(self._table, there, ports) if there else rules.delete(self._table))
+        self._handle = nftables.table_handle(self._table)
+        for network in there:
+            self._made[network.id] = bridge.ensure(self._kernel, self._mark, network)[0]
+
+    def _heal(self) -> None:
+        """Write the table again where somebody has taken it away, or put another in its place."""
+        if self._made and nftables.table_handle(self._table) != self._handle:
+            self._write_table()
 
     def _is_alive(self, owner: str) -> bool:
         return os.path.isdir(f"{self._running}/{owner}")
@@ -152,12 +172,14 @@ class Server:
             self._begin()  # what stood in the way may be gone
         if self._obstacle is not None:
             raise self._obstacle
+        self._heal()
         deeds = {
             "hello": self._hello,
             "create": self._create,
             "remove": self._remove,
             "connect": self._connect,
             "disconnect": self._disconnect,
+            "publish": self._change_ports,
         }
         return deeds[message["op"]](message, netns_fd)
 
@@ -171,30 +193,43 @@ class Server:
 
     def _create(self, message: wire.Message, _netns_fd: int) -> Any:
         network = self._store.get(message["network"])
+        if network.driver == model.MACVLAN:
+            macvlan.parent(self._kernel, network)  # it must be there
+            return {"warnings": []}
         self._ensure(network)
-        complaint = "" if network.is_internal else bridge.forward(has_ipv6=network.has_ipv6)
+        complaint = "" if not network.leads_out else bridge.forward(has_ipv6=network.has_ipv6)
         return {"warnings": [complaint] if complaint else []}
 
     def _ensure(self, network: "Network") -> int:
         """Have a network's bridge and rules be there, also where somebody has taken the bridge away."""
-        if network.driver != model.BRIDGE:
+        if network.driver not in model.WITH_BRIDGE:
             raise UnsupportedError(f"network driver {network.driver} makes no bridge")
-        index, is_new = bridge.ensure(self._kernel, self._identity, network)
+        index, is_new = bridge.ensure(self._kernel, self._mark, network)
+        if not self._made:
+            self._write_table()
         if is_new or self._made.get(network.id) != index:
             self._nft.run(rules.add_network(self._table, network))
             self._made[network.id] = index
             bridge.plug_again(self._kernel, index, list(self._store.endpoints(network.id)))
+        if network.driver == model.OVERLAY:
+            overlay.ensure(self._kernel, self._mark, network, index)
         return index
 
     def _remove(self, message: wire.Message, _netns_fd: int) -> Any:
         network = model.from_document(message["network"])
-        bridge.remove(self._kernel, self._identity, network)
+        if network.driver == model.OVERLAY:
+            overlay.remove(self._kernel, self._mark, network)
+        bridge.remove(self._kernel, self._mark, network)
         if self._made.pop(network.id, None) is not None:
-            self._nft.run(rules.remove_network(self._table, network))
+            self._nft.run(rules.remove_network(self._table, network) if self._made else rules.delete(self._table))
         return {}
 
     def _connect(self, message: wire.Message, netns_fd: int) -> Any:
         network, endpoint = self._who(message)
+        if network.driver == model.MACVLAN:
+            self._keeper.serve(endpoint.owner, netns_fd)
+            macvlan.connect(self._kernel, network, endpoint, netns_fd)
+            return {}
         index = self._ensure(network)
         self._unpublish(network.id, endpoint.owner)
         ports = self._take_ports(endpoint)
@@ -243,6 +278,30 @@ class Server:
         for _address, binding in leads:
             self._ports.release(binding)
 
+    def _change_ports(self, message: wire.Message, _netns_fd: int) -> Any:
+        """Publish more of an owner's ports, and others no longer: all of it in one transaction, or nothing."""
+        network, endpoint = self._who(message)
+        self._ensure(network)  # of one without a bridge no port can be published
+        gone = [PortBinding(*each) for each in message["gone"]]
+        new = self._take_ports(endpoint._replace(ports=tuple(PortBinding(*each) for each in message["new"])))
+        try:
+            leads = self._published.get((network.id, endpoint.owner), [])
+            leaving = [lead for lead in leads if lead[1] in gone]
+            coming = [(address, binding) for binding in new for address in _targets(endpoint, binding)]
+            lines = [rules.remove_port(self._table, *lead) for lead in leaving]
+            self._nft.run("".join([*lines, *(rules.add_port(self._table, *lead) for lead in coming)]))
+            if new:
+                bridge.turn_back(self._kernel, network, endpoint)
+        except BaseException:
+            for binding in new:
+                self._ports.release(binding)
+            raise
+        self._published[network.id, endpoint.owner] = [*(lead for lead in leads if lead not in leaving), *coming]
+        for binding in gone:
+            self._ports.release(binding)
+        self._store.set_ports(endpoint, (*(each for each in endpoint.ports if each not in gone), *new))
+        return {}
+
     def _disconnect(self, message: wire.Message, netns_fd: int) -> Any:
         _network, endpoint = self._who(message)
         self._unpublish(endpoint.network, endpoint.owner)
@@ -256,6 +315,7 @@ class Server:
         for owner in self._watch.names():
             if self._is_alive(owner):
                 continue  # it has begun again
+            self._heal()
             for network_id in [network_id for network_id, each in self._published if each == owner]:
                 self._unpublish(network_id, owner)
             self._store.release(owner, only_dead=True)

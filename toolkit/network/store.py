@@ -209,7 +209,7 @@ class Store:
                 owner=owner,
                 name=name,
                 addresses=tuple(f"{each}/{pool.subnet.prefix}" for each, pool in zip(chosen, pools, strict=True)),
-                gateways=() if network.is_internal else tuple(str(pool.gateway) for pool in pools),
+                gateways=tuple(str(pool.gateway) for pool in pools) if network.leads_out else (),
                 mac=mac or (ipam.mac_of(first) if first.family == 4 else _random_mac()),
                 link=link,
                 host_link=f"veth{ids.new_id()[:7]}",

@@ -5,6 +5,7 @@
     {"op": "remove", "network": {...}}                  of one that is not in the state any more
     {"op": "connect", "network": ID, "owner": ID}       with the descriptor of the owner's namespace
     {"op": "disconnect", "network": ID, "owner": ID, "gateways": [...]}   with that descriptor, if there is one
+    {"op": "publish", "network": ID, "owner": ID, "gone": [...], "new": [...]}   bindings of ports
 
 Each may have "trace": true, for the events of what was done.  An answer is
 {"ok": ..., "events": [...]} or {"failed": {"kind", "message", "hint"}, ...}.

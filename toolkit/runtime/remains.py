@@ -8,7 +8,7 @@ import time
 from toolkit.core import clock, document
 from toolkit.core.errors import AbortedError, EngineError, StartError, StorageFullError
 from toolkit.linux.cgroup import members
-from toolkit.runtime import channel, frames, journal
+from toolkit.runtime import channel, frames, journal, membership
 from toolkit.runtime.meeting import ATTACH_SOCKET, CLAIM_FILE, STATUS_FILE, ExitRecord
 from toolkit.runtime.request import Request
 
@@ -94,6 +94,9 @@ def note_end(request: Request, how: ExitRecord) -> None:
     attributes = {**actor, "exitCode": code, "execDuration": str(ran_s)}
     first = journal.line("container", "oom", request.id, actor) if how.oom_killed else b""
     lines = first + journal.line("container", "die", request.id, attributes)
+    if request.exit_file:
+        for event in membership.ended(os.path.dirname(request.exit_file), request.id):
+            lines += journal.line(*event)
     for name, driver in request.volumes:
         lines += journal.line("volume", "unmount", name, {"container": request.id, "driver": driver})
     journal.append(request.journal, lines)

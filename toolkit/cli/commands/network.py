@@ -17,7 +17,7 @@ _UNUSED = "all custom networks not used by at least one container"
 
 def create(session: Session, parsed: Parsed) -> Outcome:
     """Make a network and print its id."""
-    from toolkit.engine.networks import NetworkOptions
+    from toolkit.engine.networkoptions import NetworkOptions
 
     if parsed["ipam-driver"] not in ("", "default"):
         raise UsageError(f"could not find plugin {parsed['ipam-driver']}: the only IPAM driver is default")
@@ -61,7 +61,7 @@ def remove(session: Session, parsed: Parsed) -> Outcome:
 
 def connect(session: Session, parsed: Parsed) -> Outcome:
     """Give a container a place in one more network."""
-    from toolkit.engine.networks import Wish, checked_links
+    from toolkit.engine.wish import Wish, checked_links
 
     network, name = parsed.args
     wish = Wish(parsed["ip"], parsed["ip6"], "", parsed["alias"], checked_links(parsed["link"]))
@@ -97,7 +97,7 @@ NETWORK_CREATE = Command(
     flags=(
         Flag("attachable", "", BOOL, "Enable manual container attachment (as all networks here have it)"),
         Flag("aux-address", "", PAIRS, "Auxiliary IPv4 or IPv6 addresses used by others, NAME=ADDRESS"),
-        Flag("driver", "d", STRING, "Driver to manage the Network", default="bridge"),
+        Flag("driver", "d", STRING, "Driver to manage the Network: bridge, macvlan, overlay", default="bridge"),
         Flag("gateway", "", LIST, "IPv4 or IPv6 Gateway for the master subnet"),
         Flag("internal", "", BOOL, "Restrict external access to the network"),
         Flag("ip-range", "", LIST, "Allocate container ip from a sub-range"),
@@ -106,7 +106,8 @@ NETWORK_CREATE = Command(
         Flag("ipv6", "", BOOL, "Enable IPv6 address assignment"),
         Flag("label", "", LABEL, "Set metadata on a network"),
         Flag("opt", "o", PAIRS, "Set driver specific options: com.docker.network.driver.mtu, "
-             "com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade"),
+             "com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade, .host_binding_ipv4; macvlan: parent, "
+             "macvlan_mode; overlay: peers, vni, port"),
         Flag("subnet", "", LIST, "Subnet in CIDR format that represents a network segment"),
     ),
     min_args=1,

@@ -50,7 +50,7 @@ def ls(session: Session, parsed: Parsed) -> Outcome:
 
 
 def _used(session: Session) -> frozenset[str]:
-    from toolkit.engine.networks import wishes
+    from toolkit.engine.wish import wishes
 
     return frozenset(name for one in session.engine.containers.list(all=True) for name in wishes(one.doc))
 
