@@ -303,7 +303,9 @@ class Server:
         return {}
 
     def _disconnect(self, message: wire.Message, netns_fd: int) -> Any:
-        _network, endpoint = self._who(message)
+        endpoint = self._store.find(message["network"], message["owner"])
+        if endpoint is None:
+            return {}  # it was done by one that was killed before it could say so
         self._unpublish(endpoint.network, endpoint.owner)
         if netns_fd >= 0:
             bridge.disconnect(endpoint, netns_fd, tuple(message["gateways"]))
