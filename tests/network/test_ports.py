@@ -120,9 +120,9 @@ def test_changed_ports_survive_the_network_process(clean: Island) -> None:
 
 def test_port_that_cannot_be_added_changes_nothing(clean: Island) -> None:
     clean.serve("web", "-p", "8080:80")
-    running = clean.answer(clean.here, ISLAND, 8095)
+    running = clean.answer(clean.here, ISLAND, 8092)
     before = clean.here.run("nft", "list", "ruleset")
-    assert f"(pid {running.pid})" in clean.fail("port", "add", "web", "8081:80", "8095:80")
+    assert f"(pid {running.pid})" in clean.fail("port", "add", "web", "8081:80", "8092:80")
     assert "port is already allocated" in clean.fail("port", "add", "web", "8080:81")
     assert clean.fail("port", "rm", "web", "8081:80") == "No public port '80/tcp' published for web at :8081"
     assert clean.here.run("nft", "list", "ruleset") == before

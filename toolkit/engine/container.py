@@ -12,7 +12,8 @@ from toolkit.engine.signals import signal_number
 from toolkit.engine.status import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, Status, read
 from toolkit.linux.signals import SIGKILL
 from toolkit.network.binding import PortBinding
-from toolkit.runtime import membership, policy
+from toolkit.runtime import policy
+from toolkit.runtime.meeting import NETWORKS_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -347,7 +348,11 @@ class Container:
         if code < 0 or not self._doc["options"].get("auto_remove") or policy.asked(self.directory) == "restart":
             self._ended(code)
             return
-        left = membership.ended(self.directory, self.id)
+        left: list[tuple[str, str, str, dict[str, str]]] = []
+        if os.path.exists(f"{self.directory}/{NETWORKS_FILE}"):
+            from toolkit.runtime import membership
+
+            left = membership.ended(self.directory, self.id)
         self._engine.recovery.remove_ended(self.id, self.cgroups, self._doc)
         actor = attributes_of(self._doc, self.name)
         died = {**actor, "exitCode": str(code), "execDuration": str(int(time.time() - self._started_s))}

@@ -10,10 +10,10 @@ from toolkit.engine import devices, events, filters, health, networkfiles, oci, 
 from toolkit.engine.networkfiles import LOCAL_HOSTS
 from toolkit.engine.options import ExecOptions
 from toolkit.linux import namespace, procfs
-from toolkit.runtime import membership
 from toolkit.runtime import plan as planner
 from toolkit.runtime.client import Session, Zygote
 from toolkit.runtime.health import HEALTH_FILE
+from toolkit.runtime.meeting import NETWORKS_FILE
 from toolkit.runtime.request import Request
 from toolkit.runtime.spec import Config, Process
 from toolkit.storage import overlay
@@ -388,7 +388,9 @@ class Launcher:
             "config.json": document.encode(config).decode(),
         }
         if places:
-            contents[membership.FILE] = membership.encode(self._engine.networks.memberships(places))
+            from toolkit.runtime import membership
+
+            contents[NETWORKS_FILE] = membership.encode(self._engine.networks.memberships(places))
         for name, text in contents.items():
             fd = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
             try:

@@ -14,7 +14,7 @@ from toolkit.core import clock, document
 from toolkit.core.errors import ConflictError, NotFoundError
 from toolkit.engine import events
 from toolkit.linux import lock
-from toolkit.runtime import membership, policy
+from toolkit.runtime import policy
 from toolkit.runtime.meeting import CLAIM_FILE, STATUS_FILE, ExitRecord
 
 TYPE_CHECKING = False
@@ -176,6 +176,8 @@ class Recovery:
             row = None
         if row is not None and is_lost:
             died = {**events.attributes_of(row.doc, row.name or ""), "exitCode": str(_LOST.code)}
+            from toolkit.runtime import membership
+
             left = membership.ended(self._paths.container(ident), ident)
             self._engine.events.note_all(("container", "die", ident, died), *left)
         if row is None or (

@@ -24,6 +24,8 @@ ASKED_FILE = "asked"
 """
 RESTART_FILE = "restart.json"
 """In a container's own directory: its restart policy, if it has one, and how often it was obeyed; see `restart`."""
+NETWORKS_FILE = "networks.json"
+"""In a container's own directory: the networks that it is in while it runs; see `membership`."""
 OUTSIDE_SUFFIX = ".out"
 """Added to the name of a zygote's socket: the one for requests that the pair in reserve is of no use for."""
 BACKLOG = 1024

@@ -7,6 +7,7 @@ or disconnects it writes it.
 import os
 
 from toolkit.core import document
+from toolkit.runtime.meeting import NETWORKS_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     Membership = tuple[str, str, str]
     """Id, name and driver of a network."""
-
-FILE = "networks.json"
 
 
 def encode(networks: "Iterable[Membership]") -> str:
@@ -26,7 +25,7 @@ def encode(networks: "Iterable[Membership]") -> str:
 def read(directory: str) -> "list[Membership]":
     """Return the networks of the container that has this directory; none where there is no such file."""
     try:
-        fd = os.open(f"{directory}/{FILE}", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(f"{directory}/{NETWORKS_FILE}", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return []
     try:
@@ -37,7 +36,7 @@ def read(directory: str) -> "list[Membership]":
 
 def write(directory: str, networks: "Iterable[Membership]") -> None:
     """Write the file anew, whole."""
-    path = f"{directory}/{FILE}"
+    path = f"{directory}/{NETWORKS_FILE}"
     with open(f"{path}.new", "w") as file:
         file.write(encode(networks))
     os.rename(f"{path}.new", path)
