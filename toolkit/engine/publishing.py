@@ -7,7 +7,7 @@ from toolkit.network.model import BRIDGE, HOST_BINDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from toolkit.core.state import Document
     from toolkit.engine.container import Container
@@ -108,7 +108,7 @@ def _ask(networks: "Networks", place: "Endpoint", gone: "Sequence[PortBinding]",
     networks.process.ask({**message, "gone": [list(each) for each in gone], "new": [list(each) for each in new]})
 
 
-def _amend(networks: "Networks", container: "Container", change: Any) -> None:
+def _amend(networks: "Networks", container: "Container", change: "Callable[[list[Any]], list[Any]]") -> None:
     def amended(doc: "Document") -> "Document":
         options = doc["options"]
         return {**doc, "options": {**options, "publish": change(options.get("publish") or [])}}
