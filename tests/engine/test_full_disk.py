@@ -1,5 +1,6 @@
 """A full disk: one clear error, nothing half-made, and how a container ended is not lost."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support.engines import BUSYBOX, close_engine, open_engine
 from tests.support.family import Family, settle
+from tests.support.patience import wait_until
 from tests.support.session import EngineRoot
 from toolkit.core.errors import EngineError, StorageFullError
 from toolkit.engine.engine import Engine
@@ -30,7 +32,17 @@ def small(template_root: str, engine_root: EngineRoot) -> Iterator[Engine]:
     yield made
     _free(made)
     close_engine(made)
-    umount(engine_root.root)
+    wait_until(lambda: _is_unmounted(engine_root.root), 10)  # the last monitor may be about to leave it
+
+
+def _is_unmounted(path: str) -> bool:
+    try:
+        umount(path)
+    except OSError as exc:
+        if exc.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 def _fill(engine: Engine, room: int = 0) -> None:

@@ -9,7 +9,7 @@ from toolkit.core.errors import CommandNotExecutableError, ConflictError, Invali
 from toolkit.engine import devices, events, filters, health, networkfiles, oci, restart, runtimes, users
 from toolkit.engine.networkfiles import LOCAL_HOSTS
 from toolkit.engine.options import ExecOptions
-from toolkit.linux import namespace, procfs
+from toolkit.linux import lock, namespace, procfs
 from toolkit.runtime import plan as planner
 from toolkit.runtime.client import Session, Zygote
 from toolkit.runtime.health import HEALTH_FILE
@@ -167,6 +167,7 @@ class Launcher:
             trace=trace,
             gated=gated,
             foreground=attach,
+            keeps_mounts="mounts" not in container.doc and not options.runtime,
             successor=self._engine.remover(container.id) if options.auto_remove else (),
             care=self._care(container, options) if options.timeout_s or health.is_checked(container) else None,
             journal=paths.events,
@@ -516,10 +517,13 @@ def _limits(config: Config) -> "Resources":
 
 
 def _make_directory(path: str) -> None:
+    """Make a container's directory; where it has been started before, wait until its mounts of that time are gone."""
     try:
         os.mkdir(path, 0o710)
     except FileExistsError:
-        pass  # it has been started before
+        fd = lock.open_directory(path)
+        lock.wait_lock(fd, shared=True)
+        os.close(fd)
 
 
 def _unlink(path: str) -> None:

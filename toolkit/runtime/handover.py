@@ -35,12 +35,14 @@ _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _QUIET = ("lock_fd", "log_fd")
 """Descriptors on which nothing ever happens; they are sent first, and the connection after them."""
 _WATCHED = ("connection_fd", "listener_fd", "stdin_fd", "stdout_fd", "stderr_fd")
-_LAYOUT = struct.Struct("<cBB7i5?")
+_LAYOUT = struct.Struct("<cBB7i6?")
 """The kind, how many bytes of the descriptors are of quiet ones, at which byte the connection is, then the fields."""
 TENDED_AT = _LAYOUT.size - 1
 """Where in a HANDOVER stands whether there is more to do than to wait."""
 ATTACHED_AT = _LAYOUT.size - 2
 """Where in a HANDOVER stands whether whoever asked stays attached."""
+KEEPS_AT = _LAYOUT.size - 6
+"""Where in a HANDOVER stands whether the container's mounts are to be kept until its end has been told."""
 _FD_BYTES = 4
 _TIME_BYTES = 30
 _BACKLOG = 16
@@ -62,6 +64,7 @@ class Handover(NamedTuple):
     stdin_fd: int
     stdout_fd: int
     stderr_fd: int
+    keeps_mounts: bool
     is_terminal: bool
     takes_stdin: bool
     stdin_once: bool
@@ -86,7 +89,7 @@ class Handover(NamedTuple):
         """Pass it on."""
         before = _FD_BYTES * sum(getattr(self, name) >= 0 for name in _QUIET)
         quiet = before if self.stays_attached else before + _FD_BYTES
-        head = _LAYOUT.pack(HANDOVER, quiet, before, *self[:12])
+        head = _LAYOUT.pack(HANDOVER, quiet, before, *self[:13])
         sock.send(monitor, [head, self.started_at.encode(), self.request], self.fds)
 
     def started(self, pid: int) -> bytes:
@@ -148,6 +151,7 @@ def prepare(
         stdin_fd=ours[0],
         stdout_fd=ours[1],
         stderr_fd=ours[2],
+        keeps_mounts=request.keeps_mounts,
         is_terminal=request.tty,
         takes_stdin=request.stdin,
         stdin_once=request.stdin_once,

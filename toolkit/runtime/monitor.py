@@ -99,6 +99,7 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: int = 
         journal.happened(foretold)
     if len(executing) > 1:
         started = _exec_frame(executing) + started
+    mounts = _keep_mounts(pid) if handed[handover.KEEPS_AT] else -1
     try:
         os.write(connection, started)
     except BrokenPipeError:
@@ -115,7 +116,19 @@ def serve(pid: int, helper: int = 0, channel_fd: int = CHANNEL_FD, maker: int = 
     if not handed[handover.TENDED_AT] and not handed[handover.ATTACHED_AT]:  # who is attached waits for each touch
         while not poll.rest():
             pass
-    return _wake(Handover.decode(handed, rights), terminal, pid, pidfd, maker)
+    return _wake(Handover.decode(handed, rights), terminal, pid, pidfd, maker, mounts)
+
+
+def _keep_mounts(pid: int) -> int:
+    """Return what keeps a process's mounts when it has ended, -1 where it has ended already.
+
+    Else its end would be known first when they are gone, and what else is to be written to the disk below its files
+    is written (an overlay syncs all of it).
+    """
+    try:
+        return os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
 
 
 def _exec_frame(executing: bytes) -> bytes:
@@ -199,7 +212,7 @@ def _undo(document: channel.Message, fds: list[int]) -> None:
     remains.undo(request, channel.error_of(document["failed"]), fds[1] if len(fds) > 1 else -1, connection)
 
 
-def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int, maker: int = 0) -> bool:
+def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int, maker: int = 0, mounts: int = -1) -> bool:
     """Something has happened: from here on carry bytes until the end; return what `serve` does."""
     relay = Relay(handed.log_fd, stdin_once=handed.stdin_once)
     if maker:
@@ -223,7 +236,7 @@ def _wake(handed: Handover, terminal: bytes, pid: int, pidfd: int, maker: int = 
         wants_restart = _tend(relay, handed, request, pid, pidfd)
     else:
         relay.run(pidfd)
-    is_free = _finish(relay, handed, request, pid, asker, wants_restart=wants_restart)
+    is_free = _finish(relay, handed, request, pid, asker, mounts, wants_restart=wants_restart)
     return is_free and relay.awaits(MAKER_FD)
 
 
@@ -268,7 +281,7 @@ def _tend(relay: Relay, handed: Handover, request: Request, pid: int, pidfd: int
 
 
 def _finish(
-    relay: Relay, handed: Handover, request: Request, pid: int, asker: Peer | None, *, wants_restart: bool
+    relay: Relay, handed: Handover, request: Request, pid: int, asker: Peer | None, mounts: int, *, wants_restart: bool
 ) -> bool:
     """Record how the container ended, clear up after it, tell those who are attached; tell whether that was all."""
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -278,19 +291,24 @@ def _finish(
     if request.successor and not request.is_kept and _is_left_to(asker, relay, goodbye):
         remains.remove_cgroups(request)
         os.close(handed.lock_fd)
+        relay.leave()
+        _close(mounts)
         return True
     remains.record(request, how)
     relay.close_log()
     again = restart.after(request, how, is_wanted=wants_restart)
     if again is not None and restart.announce(request, how, again):
-        _restart(relay, request, how, again, handed.lock_fd)
+        _restart(relay, request, how, again, handed.lock_fd, mounts)
         return False
     remains.remove_cgroups(request)
+    claim = remains.claim_files(request) if mounts >= 0 else -1
     remains.leave_run_dir(request)
     remains.note_end(request, how)
-    if handed.lock_fd >= 0:
-        os.close(handed.lock_fd)  # all is done: what is left of a --rm container is for whoever takes the lock
+    _close(handed.lock_fd)  # all is done: what is left of a --rm container is for whoever takes the lock
     relay.say_goodbye(goodbye)
+    relay.leave()  # nobody waits for what is left to do
+    _close(mounts)
+    _close(claim)
     if request.successor:
         os.execv(request.successor[0], request.successor)  # noqa: S606 - the engine's own command
     return True
@@ -308,12 +326,18 @@ def _is_left_to(asker: Peer | None, relay: Relay, goodbye: bytes) -> bool:
     return relay.is_attached(asker)
 
 
-def _restart(relay: Relay, request: Request, how: ExitRecord, policy: Policy, lock_fd: int) -> None:
+def _close(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)
+
+
+def _restart(relay: Relay, request: Request, how: ExitRecord, policy: Policy, lock_fd: int, mounts: int) -> None:
     """Tell those who are attached that it has ended; start it again when its time has come."""
     remains.remove_cgroups(request)
     remains.note_end(request, how)
     relay.say_goodbye(_goodbye(how))
     relay.dismiss()
+    _close(mounts)
     if restart.wait_out(request, policy, relay.listener):
         restart.succeed(request, policy, lock_fd)
     remains.leave_run_dir(request)

@@ -435,6 +435,12 @@ class Relay:
         for peer in list(self._peers.values()):
             self._drop(peer)
 
+    def leave(self) -> None:
+        """Let go of everybody, those included who have connected and were not heard any more."""
+        self.dismiss()
+        if self.listener is not None:
+            self.listener.close()
+
     def close_log(self) -> None:
         """Write the log's last line and close it."""
         if self.log is not None:

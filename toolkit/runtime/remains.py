@@ -7,6 +7,7 @@ import time
 
 from toolkit.core import clock, document
 from toolkit.core.errors import AbortedError, EngineError, StartError, StorageFullError
+from toolkit.linux import lock
 from toolkit.linux.cgroup import members
 from toolkit.runtime import channel, frames, journal, membership
 from toolkit.runtime.meeting import ATTACH_SOCKET, CLAIM_FILE, STATUS_FILE, ExitRecord
@@ -178,6 +179,19 @@ def _remove_cgroup(directory: str) -> None:
         else:
             return
     sys.stderr.write(f"monitor: {directory} is still in use\n")
+
+
+def claim_files(request: Request) -> int:
+    """Return a descriptor that holds the container's files until its mounts are gone; who starts it again waits.
+
+    -1 where they are gone: somebody is removing it.
+    """
+    try:
+        fd = lock.open_directory(os.path.dirname(request.exit_file))
+    except FileNotFoundError:
+        return -1
+    lock.wait_lock(fd)  # nobody else has it but for a moment
+    return fd
 
 
 def leave_run_dir(request: Request) -> None:

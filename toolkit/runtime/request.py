@@ -40,6 +40,8 @@ class Request(NamedTuple):
     gated: bool = False
     foreground: bool = False
     """Whoever asks is also attached; it is the only one until it has left."""
+    keeps_mounts: bool = False
+    """All its mounts are the engine's own: they go when its end has been told, which need not wait for that."""
     uses_reserve: bool = False
     """The process that is kept in reserve, born in a new pid namespace, will do: the first steps are done then."""
     successor: tuple[str, ...] = ()
