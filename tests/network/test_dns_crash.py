@@ -45,6 +45,17 @@ def test_question_that_comes_while_the_server_is_dead_is_answered_by_the_next(is
     assert island.dns_pids() not in ([], [pid])
 
 
+def test_server_that_is_stopped_stops_no_start(island: Island) -> None:
+    address = two(island)
+    before = island.links()
+    (pid,) = island.dns_pids()
+    os.kill(pid, signal.SIGSTOP)
+    assert island("run", "--rm", "--network", "back", "busybox", "echo", "well") == "well"
+    os.kill(pid, signal.SIGCONT)
+    assert dns.addresses(dns.ask(island, "asker", dns.query("web"))) == [address]
+    await_that(lambda: sorted(island.links()) == sorted(before))
+
+
 def test_server_that_is_killed_again_and_again_comes_back_each_time(island: Island) -> None:
     address = two(island)
     for _round in range(4):

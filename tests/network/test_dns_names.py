@@ -141,7 +141,8 @@ def test_name_server_of_a_container_may_have_port_53_everywhere(clean: Island) -
     clean("network", "create", "front")
     start(clean, "own", "front")
     clean("exec", "-d", "own", "nc", "-l", "-p", "53")
-    await_that(lambda: ":53 " in clean("exec", "own", "netstat", "-lnt"))
+    places = (" :::53 ", " 0.0.0.0:53 ")
+    await_that(lambda: any(each in clean("exec", "own", "netstat", "-lnt") for each in places))
     assert lookup(clean, "own", "own") == [clean.network_of("own")["IPAddress"]]
 
 

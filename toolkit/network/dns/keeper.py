@@ -35,8 +35,8 @@ _BACKLOG = 4
 _LISTENER_FD = 3
 _SIGNALS = (*range(1, 32), *range(34, 65))
 _PAUSE_S = 1.0
-_LISTING_S = 5
-"""How long another name server may take to tell what it has: one that is stopped must not stop us."""
+_PATIENCE_S = 2.0
+"""How long a name server may take to listen, or to go on telling: one that is stopped must not stop us for long."""
 
 
 class Held(NamedTuple):
@@ -129,27 +129,35 @@ class Keeper:
         """Take what the name server says: who has ended; or that it has itself."""
         if self._channel is None:
             return
-        said = _receive(self._channel)
+        try:
+            said = _receive(self._channel)
+        except TimeoutError:
+            return
         if said is None:
             self._lose()
             return
         message, fds = said
         for fd in fds:
             os.close(fd)
-        if message["op"] == "gone":
-            self._close(message["owner"])
+        held = self._held.get(message.get("owner", ""))
+        if message["op"] == "gone" and held is not None and held.netns == message["netns"]:
+            self._close(message["owner"])  # if it has not begun again meanwhile, in another namespace
 
     def _lose(self) -> None:
         """Go on when the name server has died: the next one gets all sockets, at once, but not again and again."""
         self._hang_up()
-        if self._child:
-            os.kill(self._child, signal.SIGKILL)  # it may have closed the connection and nothing else
-            os.waitpid(self._child, 0)
-            self._child = 0
+        self._end_child()
         for owner in [owner for owner in self._held if not owners.is_here(self._arguments[1], owner)]:
             self._close(owner)
         if self._held and time.monotonic() - self._started_s >= _PAUSE_S:
             self._has_server()
+
+    def _end_child(self) -> None:
+        """Reap the name server that we have started, if there is one; it may be stuck, and not dead at all."""
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+            self._child = 0
 
     def is_missing(self) -> bool:
         """Tell whether there should be a name server and is none: it has died again within a second."""
@@ -187,7 +195,7 @@ class Keeper:
             try:
                 sock.send(self._channel, [document.encode(message)], fds)
             except OSError:
-                pass  # it has died: the poll tells, and the next one is told everything
+                self._hang_up()  # it has died, or does not listen any more: the next one is told everything
 
     def _connect(self) -> sock.Socket | None:
         made = sock.unix(sock.SOCK_SEQPACKET)
@@ -199,27 +207,22 @@ class Keeper:
 
     def _take_over(self, channel: sock.Socket) -> None:
         """Take a hand on the sockets of a name server that has gone on without us; end one of other code."""
-        channel.settimeout(_LISTING_S)
+        channel.settimeout(_PATIENCE_S)
         is_ours = False
         listed: set[str] = set()
         try:
             sock.send(channel, [document.encode({"op": "list"})])
             while (said := _receive(channel)) is not None:
                 message, fds = said
-                listed.add(message.get("owner", ""))
-                if message["op"] == "add" and message["owner"] not in self._held:
-                    self._held[message["owner"]] = Held(message["netns"], (fds[0], fds[1]))
-                    continue
-                for fd in fds:
-                    os.close(fd)
                 if message["op"] == "end":
                     is_ours = message["code"] == self._code
                     break
+                if self._learn(message, fds):
+                    listed.add(message["owner"])
             if not is_ours:
                 sock.send(channel, [document.encode({"op": "leave"})])
         except OSError:
             is_ours = False  # it does not answer; the next one has what it has told
-        channel.settimeout(None)
         if is_ours:
             self._have(channel)
             for owner in self._held.keys() - listed:
@@ -229,8 +232,19 @@ class Keeper:
             if self._held:
                 self._begin()
 
+    def _learn(self, message: wire.Message, fds: list[int]) -> bool:
+        """Take what a name server says that it has of an owner; tell whether it is what we have."""
+        mine = self._held.get(message["owner"])
+        if message["op"] == "add" and mine is None and len(fds) == 2:
+            self._held[message["owner"]] = Held(message["netns"], (fds[0], fds[1]))
+            return True
+        for fd in fds:  # also where one has got lost, because we have too many
+            os.close(fd)
+        return mine is not None and mine.netns == message["netns"]
+
     def _have(self, channel: sock.Socket) -> None:
         self._channel = channel
+        channel.settimeout(_PATIENCE_S)
         self._poll.register(channel.fileno(), select.POLLIN)
 
     def _hang_up(self) -> None:
@@ -241,6 +255,7 @@ class Keeper:
 
     def _spawn(self) -> None:
         """Start it on a socket that listens already, and connect."""
+        self._end_child()
         path, aside = f"{self._run_dir}/{SOCKET}", f"{SOCKET}.new"
         directory = os.open(self._run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -13,7 +13,7 @@ changed: nobody has to tell it, and nothing can be out of date.
     {"op": "drop", "owner": ID}
     {"op": "list"}                           answered by an "add" for each, and {"op": "end", "code": MARK}
     {"op": "leave"}                          the next process has the sockets
-    {"op": "gone", "owner": ID}              said by this one
+    {"op": "gone", "owner": ID, "netns": N}  said by this one
 
 See Also:
     `toolkit.network.dns.keeper`, the other side
@@ -149,6 +149,10 @@ class Server:
 
     def _add(self, owner: str, netns: int, fds: list[int]) -> None:
         self._drop(owner, tells=False)
+        if len(fds) != 2:
+            for fd in fds:  # one has got lost, because we have too many
+                os.close(fd)
+            return
         packets = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, fileno=fds[0])
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=fds[1])
         try:
@@ -156,7 +160,7 @@ class Server:
         except OSError:
             packets.close()
             listener.close()
-            self._say({"op": "gone", "owner": owner})
+            self._say({"op": "gone", "owner": owner, "netns": netns})
             return
         self._clients[owner] = Client(
             self._loop, owner, netns, (packets, listener), self._view.names, self._clients.__contains__
@@ -172,7 +176,7 @@ class Server:
             del self._watched[number]
             self._watch.remove(number)
         if tells:
-            self._say({"op": "gone", "owner": owner})
+            self._say({"op": "gone", "owner": owner, "netns": client.netns})
             self._leave_if_idle()
 
     # The ends of those who ask
