@@ -205,6 +205,18 @@ def test_debian_s_registry_with_tokens(
     assert content_of(images, fetch(f"{registry.host}/a/b", images)) == expected(*FILES)
 
 
+@pytest.mark.needs("docker-registry", "openssl")
+def test_pull_of_a_present_image_that_is_not_for_us_says_so(
+    start_registry: StartRegistry, images: Images, server: Server
+) -> None:
+    registry = start_registry("token", anonymous_pull=False)
+    push(server.address, "a/b", "latest", make_image(*FILES))
+    record = fetch(f"{server.address}/a/b", images)
+    images.tag(parse_reference(f"{registry.host}/a/b"), record.id)
+    with pytest.raises(UnauthorizedError, match="repository does not exist or may require login"):
+        fetch(f"{registry.host}/a/b", images)
+
+
 # Docker Hub, imitated
 
 
@@ -284,6 +296,7 @@ def test_short_name_comes_from_docker_hub(scripted: ScriptedServer, images: Imag
         seen: list[Progress] = []
         fetch("busybox", images, progress=seen.append)
         assert seen[-1].status == "Status: Image is up to date for busybox:latest"
+        assert hub.registry.count("HEAD", "/v2/library/busybox/manifests/latest") == 2  # without a token, and with one
 
 
 # What is here is not fetched

@@ -122,7 +122,9 @@ class Response:
     def close(self) -> None:
         """Let go of the connection: back to its pool if the body is over, closed if not."""
         self._transport.forget(self)
-        if not self._is_over:
+        if self._is_over:
+            self._raw.drain_conn()  # of nothing: but until it is read, http.client takes no other request
+        else:
             self._raw.close()
         self._raw.release_conn()
 
