@@ -238,6 +238,16 @@ def test_labels_and_cidfile(shell: Shell, tmp_path: pathlib.Path) -> None:
     assert "container ID file found" in shell.fail("run", "--cidfile", str(path), "lab", "true", code=125)
 
 
+def test_without_its_cidfile_there_is_no_container_and_without_a_container_no_cidfile(
+    shell: Shell, tmp_path: pathlib.Path
+) -> None:
+    path = str(tmp_path / "nosuch" / "cid")
+    assert f"ID file {path}: no such file" in shell.fail("create", "--cidfile", path, "lab", "true", code=1)
+    assert shell.out("ps", "-aq") == ""
+    shell.fail("run", "--cidfile", str(tmp_path / "cid"), "--memory", "1", "lab", "true", code=125)
+    assert not (tmp_path / "cid").exists()
+
+
 def test_stop_signal_and_timeout(shell: Shell) -> None:
     script = 'trap "echo got it; exit 5" USR1; while :; do sleep 0.05; done'
     shell("run", "-d", "--name", "web", "--stop-signal", "USR1", "lab", "sh", "-c", script, check=0)

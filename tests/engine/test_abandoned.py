@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.engines import BUSYBOX, collect, in_processes
 from toolkit.core.errors import ConflictError
+from toolkit.engine.container import Container
 from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions
 
@@ -67,3 +68,28 @@ def test_name_that_is_taken_leaves_nothing_held(engine: Engine) -> None:
         engine.containers.create(ContainerOptions(BUSYBOX, ("true",), name="taken", auto_remove=True), will_start=True)
     assert os.listdir(engine.paths.running) == []
     assert _names(engine) == ["taken"]
+
+
+@pytest.mark.parametrize("auto_remove", [False, True])
+@pytest.mark.parametrize("moment", ["just stored", "about to be told of"])
+def test_interrupt_while_it_is_made_leaves_nothing(
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    auto_remove: bool,  # noqa: FBT001 - a parameter
+    moment: str,
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        if moment == "just stored":
+            insert(*arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    insert = engine.state.insert
+    with monkeypatch.context() as patch:
+        if moment == "just stored":
+            patch.setattr(engine.state, "insert", interrupted)
+        else:
+            patch.setattr(Container, "note", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            engine.containers.create(ContainerOptions(BUSYBOX, ("true",), auto_remove=auto_remove), will_start=True)
+    assert _names(engine) == []
+    assert os.listdir(engine.paths.running) == []

@@ -70,9 +70,13 @@ class Containers:
             if image is None:
                 images.get(options.image)  # makes the image `lab`, or tells what is wrong
         made.warnings = warnings
-        if "mounts" in made.doc and makes_volumes:
-            self._make_volumes(made)
-        made.note("create")
+        try:
+            if "mounts" in made.doc and makes_volumes:
+                self._make_volumes(made)
+            made.note("create")
+        except BaseException:
+            self._discard(made.id)
+            raise
         return made
 
     def _with_mounts(
@@ -92,12 +96,12 @@ class Containers:
         """Make the volumes of a container that is stored already: if we are killed here, its start does the rest."""
         from toolkit.engine import mounting
 
-        try:
-            mounting.make(self._engine, made)
-        except BaseException:
-            self._engine.state.delete(KIND, made.id)
-            self._engine.recovery.release(made.id)
-            raise
+        mounting.make(self._engine, made)
+
+    def _discard(self, ident: str) -> None:
+        """Take away what was stored, or was about to be, of a container whose making failed or was interrupted."""
+        self._engine.state.delete(KIND, ident)
+        self._engine.recovery.release(ident)
 
     def _possible(self, options: "ContainerOptions") -> "tuple[ContainerOptions, tuple[str, ...]]":
         """Return the options without those that docker discards where the kernel lacks them, and what to say of it."""
@@ -150,8 +154,8 @@ class Containers:
                 self._engine.state.insert(KIND, ident, doc, name)
             else:
                 name = self._insert_with_random_name(ident, doc)
-        except BaseException:
-            self._engine.recovery.release(ident)
+        except BaseException:  # an interrupt can come when it is stored, and before that is known here
+            self._discard(ident)
             raise
         return Container(self._engine, ident, name, doc)
 

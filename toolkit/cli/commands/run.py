@@ -1,6 +1,7 @@
 """`container run` and `container create`."""
 
 import os
+from contextlib import contextmanager
 
 from toolkit.cli.command import Command
 from toolkit.cli.detach import parse_keys
@@ -12,7 +13,8 @@ from toolkit.core.errors import EngineError, InvalidError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Iterator
+    from typing import Any, TextIO
 
     from toolkit.engine import Attachment, Container
     from toolkit.engine.options import ContainerOptions
@@ -91,19 +93,38 @@ def create_container(
     session: Session, parsed: Parsed, options: "ContainerOptions", *, will_start: bool = False
 ) -> "Container":
     """Make a container of what the command line says, with its image brought here first where --pull says so."""
-    cidfile = parsed["cidfile"]
-    if cidfile and os.path.exists(cidfile):
-        raise InvalidError(f"container ID file found, make sure the other container isn't running or delete {cidfile}")
-    _have_image(session, parsed, options)
-    if parsed["replace"]:
-        _remove_namesake(session, options)
-    container = session.engine.containers.create(options, will_start=will_start)
+    with _id_file(parsed["cidfile"]) as file:
+        _have_image(session, parsed, options)
+        if parsed["replace"]:
+            _remove_namesake(session, options)
+        container = session.engine.containers.create(options, will_start=will_start)
+        if file is not None:
+            file.write(container.id)
     for warning in container.warnings:
         session.complain(f"WARNING: {warning}")
-    if cidfile:
-        with open(cidfile, "x", encoding="utf-8") as file:
-            file.write(container.id)
     return container
+
+
+@contextmanager
+def _id_file(path: str) -> "Iterator[TextIO | None]":
+    """Make the file for the container's id while there is no container yet; it goes again where none comes."""
+    if not path:
+        yield None
+        return
+    try:
+        file = open(path, "x", encoding="utf-8")  # noqa: SIM115 - closed below
+    except FileExistsError:
+        message = f"container ID file found, make sure the other container isn't running or delete {path}"
+        raise InvalidError(message) from None
+    except OSError as exc:
+        reason = (exc.strerror or "").lower()
+        raise InvalidError(f"failed to create the container ID file {path}: {reason}", hint="name another") from exc
+    try:
+        with file:
+            yield file
+    except BaseException:
+        os.unlink(path)
+        raise
 
 
 def _remove_namesake(session: Session, options: "ContainerOptions") -> None:
