@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.conftest import PROGRAM, Shell, lines_of
 from tests.cli.terminal import Typist
-from tests.support.oci import make_image
+from tests.support.oci import make_image, push
 from tests.support.scripted import ScriptedServer, cut, hang
 
 pytestmark = pytest.mark.needs("root", "overlay")
@@ -199,6 +199,12 @@ def test_images_table_filters_and_formats(shell: Shell) -> None:
     assert re.fullmatch("sha256:[0-9a-f]{64}", shell.out("images", "-q", "--no-trunc", "lab"))
     assert json.loads(shell.out("images", "--format", "json", "lab"))["Repository"] == "lab"
     assert shell.fail("images", "-f", "x=y", code=1).startswith("invalid filter 'x'")
+
+
+def test_image_that_does_not_say_when_it_was_made(shell: Shell, registry: str) -> None:
+    push(registry, "a/b", "latest", make_image({"a": b"1"}, created=""))
+    shell.out("pull", "-q", f"{registry}/a/b")
+    assert shell.out("images", "--format", "{{.CreatedSince}} {{.CreatedAt}}", f"{registry}/a/b") == "N/A N/A"
 
 
 def test_rmi_takes_names_and_respects_containers(shell: Shell) -> None:

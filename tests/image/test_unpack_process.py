@@ -1,5 +1,6 @@
 """The processes that unpack: whatever kills them, or the one that waits for them, leaves nothing behind."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,8 +14,16 @@ import pytest
 from tests.support.patience import wait_until
 from tests.support.trees import make_tar, member, snapshot, unpack
 from toolkit.core.digest import digest_of
-from toolkit.core.errors import BombError, CorruptLayerError, EngineError, StorageFullError, UnsafePathError
+from toolkit.core.errors import (
+    BombError,
+    CorruptLayerError,
+    EngineError,
+    PrivilegeError,
+    StorageFullError,
+    UnsafePathError,
+)
 from toolkit.image.layers import LayerProgress, LayerRequest, LayerStore, Limits
+from toolkit.image.unpack.tree import explained
 from toolkit.linux.mount import MNT_DETACH, mount, umount
 
 pytestmark = pytest.mark.needs("root")
@@ -63,8 +72,13 @@ def test_process_makes_what_is_made_in_this_one(tmp_path: Path, store: LayerStor
 @pytest.mark.parametrize(
     ("tar", "limits", "kind", "words"),
     [
-        (make_tar(member("../x")), Limits(), UnsafePathError, "the path ../x leads out of its layer"),
-        (make_tar(member("x", bytes(2000)))[:1500], Limits(), CorruptLayerError, "its tar ends early, in x"),
+        (make_tar(member("../x")), Limits(), UnsafePathError, "the path ../x leads out of its layer; .* do not use it"),
+        (
+            make_tar(member("x", bytes(2000)))[:1500],
+            Limits(),
+            CorruptLayerError,
+            "ends early, in x; the image is damaged",
+        ),
         (make_tar(member("x")), Limits(max_bytes=100), BombError, "more than 100 bytes; raise the limit"),
         (make_tar(member("x"), member("y")), Limits(max_entries=1), BombError, "more than 1 members"),
         (make_tar(member("n" * 300)), Limits(), CorruptLayerError, "no file can be made"),
@@ -106,6 +120,12 @@ def test_full_disk_by_many_small_files_is_named(tmp_path: Path, small_disk: Path
     with pytest.raises(StorageFullError):
         LayerStore(str(small_disk)).apply([request_for(tmp_path, MANY)])
     assert half_made(small_disk) == []
+
+
+def test_member_that_may_not_be_written_names_the_cure() -> None:
+    found = explained(PermissionError(errno.EPERM, "Operation not permitted"), b"home/student")
+    assert isinstance(found, PrivilegeError)
+    assert str(found).startswith("cannot write home/student: EPERM (Operation not permitted); unpacking needs root")
 
 
 def test_killed_worker_is_named_and_nothing_is_left(tmp_path: Path, root: Path, store: LayerStore) -> None:

@@ -99,6 +99,18 @@ def test_without_privileges_mounting_is_eperm() -> None:
     assert _private(attempt) == errno.EPERM
 
 
+@pytest.mark.needs("overlay")
+def test_overlay_that_cannot_write_where_it_should_says_where_it_could() -> None:
+    def attempt() -> str:
+        try:
+            m.mount("overlay", "/mnt", "overlay", 0, "lowerdir=/etc,upperdir=/proc/sys,workdir=/proc/sys")
+        except SyscallError as exc:
+            return exc.hint
+        return ""
+
+    assert "give the engine a root (CONTAINER_ROOT) on ext4" in str(_private(attempt))
+
+
 def test_bind_becomes_read_only_in_a_second_call() -> None:
     def attempt() -> int:
         for name in ("a", "b"):

@@ -72,8 +72,9 @@ def make_image(
     architecture: str = "amd64",
     variant: str = "",
     annotations: dict[str, str] | None = None,
+    created: str = "2026-01-02T03:04:05Z",
 ) -> Image:
-    """Return an image of these layers."""
+    """Return an image of these layers; `created` is left out where it is empty."""
     suffix = f"+{compression}" if compression else ""
     layer_type = DOCKER_LAYER if is_docker else OCI_LAYER + suffix
     tars = [make_tar(files) for files in layers]
@@ -81,11 +82,12 @@ def make_image(
     config = {
         "architecture": architecture,
         "os": "linux",
-        "created": "2026-01-02T03:04:05Z",
         "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
         "rootfs": {"type": "layers", "diff_ids": [sha256(tar) for tar in tars]},
         "history": [{"created_by": f"layer {number}"} for number in range(len(tars))],
     }
+    if created:
+        config["created"] = created
     if variant:
         config["variant"] = variant
     raw = json.dumps(config).encode()

@@ -80,6 +80,12 @@ _MOUNT_HINTS = {
     errno.ENOTDIR: "a directory can only be mounted on a directory, a file on a file",
 }
 
+_OVERLAY_HINTS = {
+    **_MOUNT_HINTS,
+    errno.EINVAL: "the writable layer cannot lie on this file system (another overlay, NFS, FAT ...): "
+    "give the engine a root (CONTAINER_ROOT) on ext4, xfs, btrfs or a tmpfs",
+}
+
 
 def _bytes(text: str | None) -> bytes | None:
     return None if text is None else os.fsencode(text)
@@ -95,7 +101,8 @@ def mount(source: str | None, target: str, fstype: str | None, flags: int = 0, d
     See Also:
         mount(2)
     """
-    with span("mount.mount", (_MOUNT, source, target, fstype, flags, data), _MOUNT_HINTS):
+    hints = _OVERLAY_HINTS if fstype == "overlay" else _MOUNT_HINTS
+    with span("mount.mount", (_MOUNT, source, target, fstype, flags, data), hints):
         _mount(_bytes(source), os.fsencode(target), _bytes(fstype), flags, _bytes(data))
 
 

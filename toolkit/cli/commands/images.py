@@ -7,7 +7,7 @@ from toolkit.cli.filters import FILTER, Filters, label_matches
 from toolkit.cli.flags import BOOL, STRING, Flag, Parsed
 from toolkit.cli.session import Outcome, Session
 from toolkit.cli.table import render_ids, render_rows
-from toolkit.core.clock import parse_ns
+from toolkit.core.clock import ZERO, parse_ns
 from toolkit.core.ids import short_id
 from toolkit.core.units import format_bytes
 
@@ -100,8 +100,8 @@ def _row(
         "Tag": tag,
         "Digest": digest,
         "ID": short_id(record.id) if truncates else record.id,
-        "CreatedSince": age(record.created, now_ns) + " ago",
-        "CreatedAt": local_time(record.created),
+        "CreatedSince": "N/A" if record.created == ZERO else age(record.created, now_ns) + " ago",
+        "CreatedAt": "N/A" if record.created == ZERO else local_time(record.created),
         "Size": format_bytes(record.size),
     }
 

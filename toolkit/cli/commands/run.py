@@ -13,7 +13,7 @@ from toolkit.core.errors import EngineError, InvalidError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from typing import Any, TextIO
 
     from toolkit.engine import Attachment, Container
@@ -106,7 +106,7 @@ def create_container(
 
 
 @contextmanager
-def _id_file(path: str) -> "Iterator[TextIO | None]":
+def _id_file(path: str) -> "Generator[TextIO | None]":
     """Make the file for the container's id while there is no container yet; it goes again where none comes."""
     if not path:
         yield None

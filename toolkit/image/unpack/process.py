@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from toolkit.core import errors
 from toolkit.core.digest import Digest, split_digest
-from toolkit.core.errors import DigestMismatchError, EngineError
+from toolkit.core.errors import CorruptLayerError, DigestMismatchError, EngineError, UnsafePathError
 from toolkit.core.ids import short_id
 
 TYPE_CHECKING = False
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _WORKERS_MAX = 4
 _SIGKILL = 9
+_CURES: "dict[type[EngineError], str]" = {
+    CorruptLayerError: "the image is damaged: have it built and pushed again",
+    UnsafePathError: "the image is forged, or made by a broken program: do not use it",
+}
 
 
 class Unpacked(NamedTuple):
@@ -205,7 +209,8 @@ def _judge(request: "LayerRequest", last: str, status: int) -> Unpacked:
     if word == "failed":
         name, message, hint = rest.split(" ")
         kind: type[EngineError] = getattr(errors, name)
-        raise kind(f"layer {short_id(request.diff_id)}: {_unhex(message)}", hint=_unhex(hint))
+        cure = _unhex(hint) or _CURES.get(kind, "")
+        raise kind(f"layer {short_id(request.diff_id)}: {_unhex(message)}", hint=cure)
     code = os.waitstatus_to_exitcode(status)
     why = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}: {last}"
     raise EngineError(f"layer {short_id(request.diff_id)}: the process that unpacks it {why}", hint="try again")

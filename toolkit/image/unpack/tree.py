@@ -261,7 +261,11 @@ def explained(exc: OSError, name: bytes) -> EngineError:
     if exc.errno in _IMPOSSIBLE:
         return CorruptLayerError(f"no file can be made of its member {printable(name)} ({exc.strerror})")
     code = errno.errorcode.get(exc.errno or 0, str(exc.errno))
-    return EngineError(f"cannot write {printable(name)}: {code} ({exc.strerror})")
+    if exc.errno in (errno.EPERM, errno.EACCES):
+        hint = "unpacking needs root, with its capabilities, and a file system that keeps owners"
+        return PrivilegeError(f"cannot write {printable(name)}: {code} ({exc.strerror})", hint=hint)
+    hint = "look whether the disk that holds the layers is sound"
+    return EngineError(f"cannot write {printable(name)}: {code} ({exc.strerror})", hint=hint)
 
 
 def _is_whiteout_at(dir_fd: int, name: bytes) -> bool:
