@@ -33,6 +33,29 @@ def test_limit_holds_for_this_process() -> None:
     assert in_child(attempt) == (50, 60)
 
 
+@pytest.mark.guest
+def test_process_that_has_left_a_session_behind_is_gone() -> None:
+    """Its number still names the session, of which kernels before 6.15 say EINVAL, and not ESRCH."""
+
+    def leave_a_session() -> None:
+        os.setsid()
+        if os.fork() == 0:
+            os.close(hold)
+            os.read(held, 1)
+        os._exit(0)
+
+    held, hold = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        leave_a_session()
+    os.close(held)
+    assert os.waitpid(pid, 0)[1] == 0
+    os.kill(-pid, 0)  # somebody is in its session, and in its group
+    assert _errno(lambda: process.pidfd_open(pid)) == errno.ESRCH
+    assert process.find_pidfd(pid) == -1
+    os.close(hold)
+
+
 @pytest.mark.needs("root")
 def test_raising_a_hard_limit_without_the_capability_is_eperm() -> None:
     def attempt() -> int:

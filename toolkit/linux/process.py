@@ -268,13 +268,19 @@ def pidfd_open(pid: int) -> int:
     """Return a descriptor that stands for a process, whatever becomes of its number.
 
     Raises:
-        SyscallError: ESRCH if there is no such process.
+        SyscallError: ESRCH if there is no such process, or `pid` is a thread that is none.
 
     See Also:
         pidfd_open(2), Linux 5.3
     """
     with span("pidfd.open", f"pidfd_open({pid}, 0)", {errno.ESRCH: "the process is gone"}) as here:
-        return here.returns(os.pidfd_open(pid))
+        try:
+            return here.returns(os.pidfd_open(pid))
+        except OSError as exc:
+            if exc.errno == errno.EINVAL:
+                # Until Linux 6.15: it is gone, but its number still names the session of processes that it has left.
+                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from exc
+            raise
 
 
 def pidfd_getfd(pidfd: int, fd: int) -> int:
