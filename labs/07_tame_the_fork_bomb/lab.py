@@ -145,8 +145,8 @@ print(first == set(ice.pids))
 # 1. Where is the machine's own limit? (`/proc/sys/kernel/pid_max`, `/proc/sys/kernel/threads-max`.) How many bombs of
 #    a hundred would it take?
 # 2. `ulimit -u` is a limit on processes as well, and older. Whom does it count, and why does that not help root?
-# 3. Look at `pids.events` and `cgroup.freeze` of a container's group with your own eyes:
-#    `cat /proc/PID/cgroup` tells where it is below `/sys/fs/cgroup`.
+# 3. Look at `pids.events` and `cgroup.freeze` (on cgroup v1, `freezer.state`) of a container's group with your own
+#    eyes: `cat /proc/PID/cgroup` tells where it is below `/sys/fs/cgroup`.
 #
 # ## To read
 #

@@ -119,7 +119,7 @@ class Hierarchy(NamedTuple):
         for controller, purpose in limited.items():
             if self.mount_of(controller) is None:
                 message = f"the cgroup controller {controller} is not available, which {purpose} needs"
-                raise UnsupportedError(message, hint=self._cure(controller))
+                raise UnsupportedError(message, hint=self.cure(controller))
         wanted = dict.fromkeys((*(self.accounted if accounted is None else accounted), *limited))
         for controller in ("devices", "name=systemd" if self.has_systemd else "devices"):
             wanted[controller] = None
@@ -129,9 +129,12 @@ class Hierarchy(NamedTuple):
             wanted["freezer"] = wanted["cpuacct"] = None
         return tuple(controller for controller in wanted if self.mount_of(controller) is not None)
 
-    def _cure(self, controller: str) -> str:
+    def cure(self, controller: str) -> str:
+        """Return what helps where no hierarchy here has `controller`; some new kernels have memory in v2 only."""
         if self.kind in ("v1", "hybrid"):
-            return f"mount it: mount -t cgroup -o {controller} cgroup /sys/fs/cgroup/{controller}"
+            mounted = f"mount -t cgroup -o {controller} cgroup /sys/fs/cgroup/{controller}"
+            boot = f"cgroup_enable={controller} systemd.unified_cgroup_hierarchy=1"
+            return f"mount it: {mounted}; where this kernel will not, boot with {boot}"
         name = _V2_NAME.get(controller, controller)
         return f"have it handed down: +{name} in cgroup.subtree_control of the parent, or cgroup_enable={name} at boot"
 
@@ -144,7 +147,7 @@ class Hierarchy(NamedTuple):
         mount = self.mount_of(controller)
         if mount is None:
             message = f"no cgroup hierarchy here has {controller or 'version 2'}"
-            raise UnsupportedError(message, hint=self._cure(controller))
+            raise UnsupportedError(message, hint=self.cure(controller))
         return mount + _checked(name)
 
     def directories(self, name: str, resources: "Resources | None" = None) -> list[str]:

@@ -69,7 +69,7 @@ def _outcome(deed: "Callable[[], str | None]") -> Outcome:
         try:
             told = deed()
         except LackingError as exc:
-            return Outcome(0, _last(recorder.events), str(exc))
+            return Outcome(0, _last(recorder.events) or str(exc), str(exc))
         except OSError as exc:
             failed = str(exc).partition("; ")[0]
             return Outcome(exc.errno or _UNEXPECTED, failed, "")

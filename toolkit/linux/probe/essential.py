@@ -71,14 +71,13 @@ def controller(hierarchy: "Hierarchy", name: str, meaning: str, needed_for: str)
     def deed() -> str:
         point = hierarchy.mount_of(name)
         if point is None:
-            raise LackingError("the kernel's controller is not mounted")
+            raise LackingError(f"no cgroup hierarchy here has {name}")
         path = f"{point}/container-toolkit-probe-{os.getpid()}"
         files.make(path)
         files.remove(path)
         return f'mkdir("{path}", 0755) = 0 ({"v1" if name in hierarchy.v1 else "v2"})'
 
-    cure = "boot with cgroup_enable=memory" if name == "memory" else ""
-    return Case(LIMITS, name, meaning, deed, needed_for, {0: cure})
+    return Case(LIMITS, name, meaning, deed, needed_for, {0: hierarchy.cure(name)})
 
 
 def mounts_of_our_own() -> None:

@@ -82,9 +82,9 @@ def _limits(hierarchy: "Hierarchy") -> "Iterator[Case]":
     yield controller(hierarchy, "hugetlb", "memory in large pages", "limits on huge pages")
     yield case("swap", "memory on disk", _swap, "run --memory-swap", {0: "boot with swapaccount=1"})
     yield case("devices", "which devices may be opened", _devices, "every container")
+    yield case("pause", "all processes of a container stopped at once (freezer)", _freeze, "pause")
     if hierarchy.v2:
         yield case("killing", "all processes of a container ended at once (cgroup.kill)", _kill, "kill, rm --force")
-        yield case("pause", "all processes of a container stopped at once (cgroup.freeze)", _freeze, "pause")
         yield case("birth", "a process that starts in its limits (CLONE_INTO_CGROUP)", _born_inside, "speed")
     cures = dict.fromkeys((errno.ENOENT, errno.EOPNOTSUPP), "boot with psi=1")
     yield case("waiting", "how long processes wait for memory, disk and processor", _pressure, "stats", cures)
@@ -106,7 +106,7 @@ def _layout(hierarchy: "Hierarchy") -> str:
 def _own_group(hierarchy: "Hierarchy", controller_name: str) -> str:
     point = hierarchy.mount_of(controller_name)
     if point is None:
-        raise LackingError("the kernel's controller is not mounted")
+        raise LackingError(f"no cgroup hierarchy here has {controller_name or 'version 2'}")
     path = f"{point}/container-toolkit-probe-{os.getpid()}"
     files.make(path)
     return path
@@ -117,6 +117,9 @@ def _kill(hierarchy: "Hierarchy") -> str:
 
 
 def _freeze(hierarchy: "Hierarchy") -> str:
+    """Freeze an empty group where the engine would freeze a container."""
+    if not hierarchy.is_held_by_v2:
+        return _write_in_own_group(hierarchy, "freezer", "freezer.state", "FROZEN")
     return _write_in_own_group(hierarchy, "", "cgroup.freeze", "1")
 
 
