@@ -61,6 +61,7 @@ GUEST_HAS = frozenset(
         "bpf",
         "disk",
         "guest-disks",
+        "in-guest",
         "root",
         "v2",
     )
@@ -260,8 +261,8 @@ def _disk() -> str:
     return "" if os.environ.get(IN_GUEST) else _loop()
 
 
-def _guest_disks() -> str:
-    """Say whether there are the two empty disks that the tests' guest has, which may be written to."""
+def _in_guest() -> str:
+    """Say whether this is the tests' guest, which has two empty disks that may be written to (guest-disks)."""
     return "" if os.environ.get(IN_GUEST) else "not in the guest"
 
 
@@ -269,8 +270,9 @@ _PROBES: dict[str, Callable[[], str]] = {
     "bpf": _bpf,
     "disk": _disk,
     "guest": _guest,
-    "guest-disks": _guest_disks,
+    "guest-disks": _in_guest,
     "ia32": _ia32,
+    "in-guest": _in_guest,
     "libseccomp": _libseccomp,
     "loop": _loop,
     "overlay": lambda: _tried(_mount_overlay, ns.CLONE_NEWNS),

@@ -24,6 +24,8 @@ from tests.support.guest_tests import is_chosen
 _ALSO = "@guest"
 """How the id of a test ends that runs here too."""
 _END = "the guest leaves nothing behind"
+_TIMEOUT_S, _LESSONS_S = 1500, 5400
+"""Until the guest is ended: without --all-lessons, and with."""
 _key = pytest.StashKey[Guest]()
 
 
@@ -92,11 +94,13 @@ class GuestEnd(GuestItem):
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let one run what runs in the guest, and nothing here."""
     parser.addoption("--in-guest", action="store_true", help="only the tests that run in the guest")
+    parser.addoption("--all-lessons", action="store_true", help="every lesson and lab in the guest, too (half an hour)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker; in the guest, become the one who passes on."""
     config.addinivalue_line("markers", "guest: runs here and in a guest with a pure cgroup v2")
+    config.addinivalue_line("markers", "all_lessons: runs with --all-lessons only")
     if os.environ.get(IN_GUEST):
         config.pluginmanager.register(Reporter(), "guest-reporter")
 
@@ -106,6 +110,8 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     """Put the tests of the guest last, and boot it if there are any."""
     if os.environ.get(IN_GUEST):
         return
+    if not config.option.all_lessons:
+        _leave_out(config, items, "all_lessons")
     here = [item for item in items if not is_for_guest(_features(item))]
     there: list[pytest.Item] = [GuestItem.of(item) for item in items if is_for_guest(_features(item))]
     there += [GuestItem.of(item, _ALSO) for item in here if _is_for_both(item)]
@@ -113,6 +119,13 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         location = (str(config.rootpath), None, _END)
         there.append(GuestEnd.from_parent(session, name=_END, nodeid=_END, ident="", location=location))
     items[:] = there if config.option.in_guest else [*here, *there]
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str) -> None:
+    left_out = [item for item in items if item.get_closest_marker(marker)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker(marker)]
 
 
 def _features(item: pytest.Item) -> list[str]:
@@ -130,7 +143,8 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
     ids = [item.ident for item in session.items if isinstance(item, GuestItem) and item.ident]
     if not ids or session.config.option.collectonly or missing("guest"):
         return (yield)
-    guest = session.config.stash[_key] = Guest(ids, str(session.config.rootpath))
+    timeout_s = _LESSONS_S if session.config.option.all_lessons else _TIMEOUT_S
+    guest = session.config.stash[_key] = Guest(ids, str(session.config.rootpath), timeout_s)
     try:
         return (yield)
     finally:

@@ -16,7 +16,6 @@ REPORTS_FD = 3
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _DISKS = ("--disk", "256m", "--disk", "256m")
 _MEMORY = "3g"
-_TIMEOUT_S = 1500
 _TEST_TIMEOUT_S = 300
 """Emulation takes 15 to 20 times as long for Python's work, more beside other tests."""
 _SETTLE_S = 20.0
@@ -36,8 +35,9 @@ class Result(NamedTuple):
 class Guest:
     """The machine of one session."""
 
-    def __init__(self, ids: list[str], root: str) -> None:
+    def __init__(self, ids: list[str], root: str, timeout_s: int) -> None:
         """Boot it, at a lower priority than the tests beside it; it runs the tests of these ids."""
+        self._timeout_s = timeout_s
         self._said, self._reports = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - close()
         self._results: dict[str, Result] = {}
         self._offset = 0
@@ -49,7 +49,7 @@ class Guest:
     def _boot(self, ids: list[str]) -> "subprocess.Popen[bytes]":
         environment = {name: value for name, value in os.environ.items() if name != leaks.SESSION_VARIABLE}
         return subprocess.Popen(
-            ["nice", "-n", "10", sys.executable, "-m", "toolkit.cli", *_vm_run(ids, self._root)],
+            ["nice", "-n", "10", sys.executable, "-m", "toolkit.cli", *_vm_run(ids, self._root, self._timeout_s)],
             stdin=subprocess.DEVNULL,
             stdout=self._reports,
             stderr=self._said,
@@ -101,7 +101,7 @@ class Guest:
         self._reports.close()
 
 
-def _vm_run(ids: list[str], root: str) -> list[str]:
+def _vm_run(ids: list[str], root: str, timeout_s: int) -> list[str]:
     """Return the words after `container`."""
     environment = {
         IN_GUEST: "1",
@@ -110,7 +110,7 @@ def _vm_run(ids: list[str], root: str) -> list[str]:
         # Of what is installed, nbval alone takes 35 s to import, in emulation.
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    machine = ["--console", *_DISKS, "--memory", _MEMORY, "--timeout", str(_TIMEOUT_S), "--workdir", root]
+    machine = ["--console", *_DISKS, "--memory", _MEMORY, "--timeout", str(timeout_s), "--workdir", root]
     options = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout"]
     pytest += ["--timeout", str(_TEST_TIMEOUT_S), "-o", f"leak_settle_s={_SETTLE_S}", *ids]

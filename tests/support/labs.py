@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,11 +147,16 @@ def _shown(cell: Any) -> Cell:
     return Cell(cell.source, last.get("text/plain", ""), last.get("text/html", ""), stderr, error)
 
 
-def nbval(path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a notebook as pytest does with nbval, each cell a test; each failure is told once, in CI too (-rN)."""
+def nbval(
+    path: Path, through: Callable[[Sequence[str]], Sequence[str]] = tuple, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a notebook as pytest does with nbval, each cell a test; each failure is told once, in CI too (-rN).
+
+    `through` makes of a command one that runs it elsewhere.
+    """
     command = [sys.executable, "-m", "pytest", "-q", "-rN", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir=/"]
     return subprocess.run(
-        [*command, "--nbval-lax", "--nbval-current-env", "--nbval-kernel-startup-timeout=60", path.name],
+        through([*command, "--nbval-lax", "--nbval-current-env", "--nbval-kernel-startup-timeout=60", path.name]),
         cwd=path.parent,
         env={**os.environ, "PYTHONPATH": os.getcwd(), **environment},
         capture_output=True,
