@@ -210,7 +210,12 @@ class Container:
             return self.attach() if attach else None
         if attach:
             self.note("attach")
-        start = self._begin_surely(attach=attach, trace=trace, gated=False, console_size=console_size)
+        try:
+            start = self._begin_surely(attach=attach, trace=trace, gated=False, console_size=console_size)
+        except ConflictError:
+            if not self.read_status().is_up:
+                raise
+            return self.attach() if attach else None  # somebody else was quicker: it runs, as was asked for
         if not attach:
             start.session.close()
             return None

@@ -77,7 +77,8 @@ class Launcher:
         """
         is_by_hand = lock_fd < 0
         if is_by_hand:
-            lock_fd = self._engine.recovery.take(container.id, container.name)
+            is_vain = functools.partial(_is_up, container)
+            lock_fd = self._engine.recovery.take(container.id, container.name, is_vain=is_vain)
         try:
             if is_by_hand:
                 restart.begin(container)
@@ -501,6 +502,10 @@ def _log_keeping(container: "Container", options: "ContainerOptions") -> "tuple[
 
     image = container.doc["image_config"]
     return logdriver.keeping(options, image, oci.environment(options, image, options.hostname))
+
+
+def _is_up(container: "Container") -> bool:
+    return container.read_status().is_up
 
 
 def _read(path: str) -> str:

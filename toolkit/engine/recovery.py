@@ -19,6 +19,7 @@ from toolkit.runtime.meeting import CLAIM_FILE, STATUS_FILE, ExitRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from toolkit.core.state import Row, State
@@ -125,13 +126,14 @@ class Recovery:
         finally:
             os.close(fd)
 
-    def take(self, ident: str, name: str, *, claims: bool = True) -> int:
+    def take(self, ident: str, name: str, *, claims: bool = True, is_vain: "Callable[[], bool] | None" = None) -> int:
         """Make and lock a container's run directory: from now on nobody else starts or removes it.
 
         Args:
             ident: its id.
             name: its name, for the message.
             claims: say that there will be something to clean up if we are killed.
+            is_vain: tells, while somebody else has it, that waiting longer is of no use.
 
         Returns:
             The descriptor that holds the lock.
@@ -155,6 +157,8 @@ class Recovery:
             if fd >= 0:
                 os.close(fd)
                 self.recover(ident)
+            elif is_vain is not None and is_vain():
+                break
             else:
                 time.sleep(_PAUSE_S)  # somebody looks whether it is a wreck, or has just been killed
         message = f"container {name} is being started or removed by someone else"
