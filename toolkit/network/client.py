@@ -6,7 +6,7 @@ import socket
 import sys
 
 from toolkit.core.errors import EngineError
-from toolkit.linux import lock, sock
+from toolkit.linux import lock, resident, sock
 from toolkit.network import wire
 
 TYPE_CHECKING = False
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _SOURCE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _UNREACHABLE = (errno.ECONNREFUSED, errno.ENOENT)
-_SIGNALS = (*range(1, 32), *range(34, 65))
 _BACKLOG = 1024
 _LISTENER_FD = 3
 _TRIES = 3
@@ -133,20 +132,8 @@ class NetworkProcess:
         directory, *tasks = self._home()
         if directory:
             tasks.append(f"{directory}/cgroup.procs")
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-I", "-S", "-c", program, path, *self._arguments, *tasks],
-            _ENVIRONMENT,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-                (os.POSIX_SPAWN_DUP2, listener_fd, _LISTENER_FD),
-            ],
-            setsigmask=(),
-            setsigdef=_SIGNALS,
-            setsid=True,
-        )
+        argv = [sys.executable, "-I", "-S", "-c", program, path, *self._arguments, *tasks]
+        pid = resident.spawn(sys.executable, argv, _ENVIRONMENT, log=log, listener=(listener_fd, _LISTENER_FD))
         try:
             status = os.waitpid(pid, 0)[1]
         except ChildProcessError:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _SOURCE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _PROGRAM = f"import sys; sys.path.insert(0, {_SOURCE_ROOT!r}); from toolkit.runtime.zygote import main; main()"
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-_SIGNALS = (*range(1, 32), *range(34, 65))  # all but the two that the C library keeps for itself
 _UNREACHABLE = (errno.ECONNREFUSED, errno.ENOENT)
 
 
@@ -224,24 +223,16 @@ class Zygote:
 
     def _launch(self, listener_fd: int, path: str) -> None:
         """Start the process; its program is one that nobody can write to, since its children enter containers."""
-        from toolkit.linux import sealed
+        from toolkit.linux import resident, sealed
 
-        log = f"{self._run_dir}/zygote.log"
         interpreter = sealed.open_program(sys.executable)
         try:
-            self._launched_pid = os.posix_spawn(
+            self._launched_pid = resident.spawn(
                 f"/proc/self/fd/{interpreter}",
                 [sys.executable, "-I", "-S", "-c", _PROGRAM, path, *(self._home() if self._home else ("",))],
                 _ENVIRONMENT,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-                    (os.POSIX_SPAWN_DUP2, 1, 2),
-                    (os.POSIX_SPAWN_DUP2, listener_fd, LISTENER_FD),
-                ],
-                setsigmask=(),
-                setsigdef=_SIGNALS,  # what nohup or a shell's & had us ignore is not for containers
-                setsid=True,  # a Ctrl-C in our terminal is not for it, not even in its first moments
+                log=f"{self._run_dir}/zygote.log",
+                listener=(listener_fd, LISTENER_FD),
             )
         finally:
             os.close(interpreter)

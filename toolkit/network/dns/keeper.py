@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from toolkit.core import document
 from toolkit.core.errors import EngineError
-from toolkit.linux import sock
+from toolkit.linux import resident, sock
 from toolkit.network import owners, wire
 from toolkit.network.dns import names, server, sockets
 from toolkit.network.netlink import Route
@@ -33,7 +33,6 @@ SOCKET = "dns.sock"
 LOG = "dns.log"
 _BACKLOG = 4
 _LISTENER_FD = 3
-_SIGNALS = (*range(1, 32), *range(34, 65))
 _PAUSE_S = 1.0
 _PATIENCE_S = 2.0
 """How long a name server may take to listen, or to go on telling: one that is stopped must not stop us for long."""
@@ -279,20 +278,13 @@ class Keeper:
 
     def _launch(self, listener_fd: int, path: str) -> int:
         program = f"import sys; sys.path[:0] = {sys.path[:1]!r}; from toolkit.network.dns.resident import main; main()"
-        log = f"{self._run_dir}/{LOG}"
-        return os.posix_spawn(
+        return resident.spawn(
             sys.executable,
             [sys.executable, "-I", "-S", "-c", program, path, *self._arguments, self._code],
-            dict(os.environ),
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-                (os.POSIX_SPAWN_DUP2, listener_fd, _LISTENER_FD),
-            ],
-            setsigmask=(),
-            setsigdef=[each for each in _SIGNALS if each != signal.SIGINT],
-            setsid=True,
+            os.environ,
+            log=f"{self._run_dir}/{LOG}",
+            listener=(listener_fd, _LISTENER_FD),
+            kept_signals=(signal.SIGINT,),
         )
 
 
