@@ -157,7 +157,7 @@ def test_process_killed_while_it_creates_the_state_leaves_none(path: str, monkey
 def test_creating_the_state_leaves_no_temporary_file(state: State, path: str) -> None:
     state.insert("container", "aa11", {})
     state.close()
-    assert os.listdir(os.path.dirname(path)) == ["state.db"]
+    assert sorted(os.listdir(os.path.dirname(path))) == ["state.db", "state.db-reserve"]
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ create unique index if not exists object_name on object (kind, name) where name 
 _BUSY_TIMEOUT_S = 30.0
 # Writing into a full tmpfs or ext4 is one of these, by what sqlite was growing: the database, the log, its index.
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP}
+_RESERVE, _RESERVE_BYTES = "-reserve", 256 * 1024
+"""A file beside the database: sqlite needs some 40 KB to open it, and as much to forget an object."""
 _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _REFUSED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_DIRECTORY, sqlite3.SQLITE_PERM}
 
@@ -63,12 +65,15 @@ class State:
             PrivilegeError: this user may not read or write there.
             StorageFullError: the disk is full.
         """
+        self._path = path
         try:
             if not os.path.exists(path):
                 _create(path)
-            self._db = _open(path)
+            self._db = _open_surely(path)
         except (OSError, sqlite3.DatabaseError) as exc:
             raise _translated(exc, path) from exc
+        if not os.path.exists(path + _RESERVE):
+            _lay_in_reserve(path + _RESERVE)
 
     def close(self) -> None:
         """Close the database; the object cannot be used afterwards."""
@@ -147,8 +152,14 @@ class State:
         self._execute("commit")
 
     def delete(self, kind: str, ident: str) -> bool:
-        """Forget an object; tell whether it existed."""
-        return self._execute("delete from object where kind=? and id=?", kind, ident).rowcount > 0
+        """Forget an object, also where the disk is full; tell whether it existed."""
+        sql = "delete from object where kind=? and id=?"
+        try:
+            return self._execute(sql, kind, ident).rowcount > 0
+        except StorageFullError:
+            if not _give_up_reserve(self._path + _RESERVE):
+                raise
+        return self._execute(sql, kind, ident).rowcount > 0
 
     def get(self, kind: str, ident: str) -> Row:
         """Return the object with exactly this id.
@@ -192,6 +203,37 @@ class State:
             raise
         except sqlite3.DatabaseError as exc:
             raise _translated(exc, "the engine's state") from exc
+
+
+def _open_surely(path: str) -> sqlite3.Connection:
+    """Open the database; where the disk is full, in the space that was kept for that."""
+    try:
+        return _open(path)
+    except sqlite3.DatabaseError as exc:
+        if getattr(exc, "sqlite_errorcode", None) not in _FULL or not _give_up_reserve(path + _RESERVE):
+            raise
+    return _open(path)
+
+
+def _lay_in_reserve(path: str) -> None:
+    """Take space, so that whoever has filled the disk can list and remove what fills it."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, _RESERVE_BYTES)
+        finally:
+            os.close(fd)
+    except OSError:
+        _give_up_reserve(path)  # there is none left, or it is not for us to write here
+
+
+def _give_up_reserve(path: str) -> bool:
+    """Give the space back; tell whether there was any."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return False
+    return True
 
 
 def _open(path: str) -> sqlite3.Connection:
