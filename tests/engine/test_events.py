@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.engines import BUSYBOX, collect, run
 from tests.support.family import Family
+from tests.support.patience import wait_until
 from toolkit.engine.container import EXITED, Container
 from toolkit.engine.engine import Engine
 from toolkit.engine.options import ContainerOptions, ExecOptions
@@ -17,6 +18,12 @@ pytestmark = pytest.mark.needs("root", "overlay", "busybox")
 
 def _actions(engine: Engine, one: Container | None = None) -> list[str]:
     return [event["Action"] for event in engine.events.past() if one is None or event["id"] == one.id]
+
+
+def _until_end(engine: Engine, one: Container, count: int = 1) -> list[str]:
+    """Return what happened to a container once its end has been told so often; its state shows it a moment before."""
+    wait_until(lambda: _actions(engine, one).count("die") == count, 5)
+    return _actions(engine, one)
 
 
 def _started(engine: Engine, *argv: str, **options: object) -> Container:
@@ -70,18 +77,15 @@ def test_exec_is_told_with_its_command_and_its_code(engine: Engine) -> None:
 
 def test_restart_policy_tells_each_life(engine: Engine) -> None:
     container = _started(engine, "false", restart_policy="on-failure", restart_retries=2)
-    deadline_s = time.monotonic() + 20
-    while container.status != EXITED:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
-    assert _actions(engine, container) == ["create", *["start", "die"] * 3]
+    wait_until(lambda: container.status == EXITED, 20)
+    assert _until_end(engine, container, 3) == ["create", *["start", "die"] * 3]
 
 
 def test_start_and_end_are_told_by_the_monitor_in_their_order(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine.events, "note", lambda *_args: None)  # a client that is killed in this very moment
     container = _started(engine, "true")
     container.wait()
-    assert _actions(engine, container) == ["start", "die"]
+    assert _until_end(engine, container) == ["start", "die"]
 
 
 def test_end_is_told_when_client_and_zygote_are_gone(engine: Engine) -> None:
@@ -89,7 +93,7 @@ def test_end_is_told_when_client_and_zygote_are_gone(engine: Engine) -> None:
     container = _started(engine, "sh", "-c", "sleep 0.3; exit 5")
     os.kill(family.zygote(), signal.SIGKILL)
     container.wait()
-    assert _actions(engine, container)[-1] == "die"
+    assert _until_end(engine, container)[-1] == "die"
 
 
 def test_images_are_told_too(engine: Engine) -> None:
@@ -119,5 +123,5 @@ def test_lack_of_memory_is_told_before_the_end(engine: Engine) -> None:
     script = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"
     container = _started(engine, "sh", "-c", script, memory_bytes=8 << 20, memory_swap_bytes=8 << 20)
     assert container.wait() == 137
-    assert _actions(engine, container)[-2:] == ["oom", "die"]
+    assert _until_end(engine, container)[-2:] == ["oom", "die"]
     assert container.inspect()["State"]["OOMKilled"] is True
