@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -93,12 +94,14 @@ def test_keys_go_on_choose_and_run_to(open_cells: OpenCells) -> None:
 
 
 def test_program_that_takes_its_time_is_seen_to_end(open_cells: OpenCells) -> None:
-    notebook = open_cells(LOAD, "s = %container step run lab sh -c 'sleep 2; echo late; exit 4'\ns")
+    program = 'trap "echo late; exit 4" USR1; while :; do sleep 0.1; done'
+    notebook = open_cells(LOAD, f"s = %container step run lab sh -c '{program}'\ns", WHERE)
     notebook.run_cell(0)
     view = notebook.run_cell(1)
     button(view, "Run to the end").click()
     settled(view, "the program runs")
     view.get_by_role("option").nth(3).click()
+    os.kill(ask(notebook, 2)[0], signal.SIGUSR1)
     settled(view, "the program has ended, exit code 4")  # nobody has pressed anything
     expect(view.locator(".ct-output")).to_have_text("late\n")
     expect(view.get_by_role("option", selected=True)).to_contain_text("4")  # what was chosen stays chosen
