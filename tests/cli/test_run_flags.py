@@ -267,7 +267,7 @@ def test_bad_value_is_refused_with_its_cure(words: list[str], label: str, proble
     assert complain(["run", *words, "x"]) == (125, f"{expected}See 'container run --help'.\n")
 
 
-@pytest.mark.parametrize("flag", ["--link", "--link-local-ip"])
+@pytest.mark.parametrize("flag", ["--link-local-ip"])
 def test_option_that_is_not_built_yet_is_unknown_and_not_ignored(flag: str) -> None:
     exit_code, text = complain(["run", flag, "x", "lab"])
     assert exit_code == 125

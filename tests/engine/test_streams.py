@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.support.engines import BUSYBOX, collect, run, sh
+from tests.support.patience import wait_until
 from toolkit.engine.attachment import Attachment
 from toolkit.engine.container import EXITED, RUNNING, Container
 from toolkit.engine.engine import Engine
@@ -150,8 +151,8 @@ def test_follow_with_tail_goes_on_from_there(engine: Engine) -> None:
     container, attachment = _started(
         engine, "sh", "-c", "echo 1; echo 2; while [ ! -e /go ]; do sleep 0.01; done; echo 3"
     )
-    assert attachment.read() is not None
     attachment.close()
+    wait_until(lambda: len(list(container.logs())) == 2, 10)
     followed = container.logs(follow=True, tail=1)
     assert next(followed).text == "2\n"
     collect(container.exec(ExecOptions(("touch", "/go"))))

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.networks import ISLAND, NEEDS, WORLD, Island, ask, await_that, listen
+from tests.support.patience import wait_until
 
 pytestmark = pytest.mark.needs(*NEEDS)
 
@@ -48,7 +49,9 @@ def test_container_on_a_link_of_this_machine_is_the_worlds_neighbour(clean: Isla
 @pytest.mark.needs("link:macvlan")
 def test_link_that_is_passed_through_is_for_one_container(clean: Island) -> None:
     _lan(clean, "passthru", "--internal")
-    clean("run", "-d", "--name", "web", "--network", "lan", "busybox", "sleep", "60")
+    clean("create", "--name", "web", "--network", "lan", "busybox", "sleep", "60")
+    # The links of containers that were here before go when the kernel gets round to it.
+    wait_until(lambda: clean.attempt("start", "web").returncode == 0, 20)
     assert "default" not in clean("exec", "web", "ip", "route")
     said = clean.fail("run", "--rm", "--network", "lan", "busybox", "true", code=125)
     assert said.startswith("network lan: its parent up0 takes no more links")
