@@ -45,6 +45,15 @@ def look_at(pid: int | str) -> Process | None:
     return Process(int(pid), int(parent), head.partition("(")[2], state, files)
 
 
+def _born(pid: str) -> str:
+    """Return when a process was born, in ticks since the machine was; empty for one that is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def is_dead(pid: int) -> bool:
     """Tell whether a process has ended, reaped or not."""
     found = look_at(pid)
@@ -70,7 +79,7 @@ class Family:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._base = os.path.dirname(engine.paths.root) + "/"
-        self._others = set(os.listdir("/proc"))
+        self._others = {name: _born(name) for name in os.listdir("/proc") if name.isdecimal()}
         self.mounts = set(self.mounts_below())
 
     def mounts_below(self) -> list[str]:
@@ -78,9 +87,14 @@ class Family:
         with open("/proc/self/mountinfo") as mounts:
             return [line for line in mounts if self._base in line]
 
+    def _new(self) -> list[str]:
+        """Return the pids of those who were not there at the beginning; a number may be another's by now."""
+        names = [name for name in os.listdir("/proc") if name.isdecimal()]
+        return [name for name in names if name not in self._others or self._others[name] != _born(name)]
+
     def members(self) -> dict[int, Process]:
         """Return all of them: whoever has something open below the engine's directories."""
-        names = [name for name in os.listdir("/proc") if name.isdecimal() and name not in self._others]
+        names = self._new()
         found = [process for name in names if (process := look_at(name)) is not None]
         return {
             process.pid: process
@@ -142,7 +156,7 @@ class Family:
         starter = self.holder(container)
         found = look_at(starter)
         assert found is not None
-        names = [name for name in os.listdir("/proc") if name.isdecimal() and name not in self._others]
+        names = self._new()
         children = [process for name in names if (process := look_at(name)) is not None]
         inits = [child.pid for child in children if child.parent == found.parent and child.pid != starter]
         return starter, found.parent, inits[0] if inits else 0
