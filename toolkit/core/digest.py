@@ -1,5 +1,7 @@
 """Content digests: `algorithm:hex`, as in the OCI image spec (descriptor.md, "Digests")."""
 
+import sys
+
 from toolkit.core.errors import InvalidError
 
 TYPE_CHECKING = False
@@ -29,7 +31,9 @@ def parse_digest(text: str) -> Digest:
 
 def digest_of(content: bytes) -> Digest:
     """Return the sha256 digest of `content`."""
-    return Digest("sha256:" + sha256_hex(content))
+    import hashlib
+
+    return Digest("sha256:" + hashlib.sha256(content).hexdigest())
 
 
 def sha256_hex(content: bytes) -> str:
@@ -37,12 +41,11 @@ def sha256_hex(content: bytes) -> str:
 
     What has megabytes is hashed by OpenSSL, see `hashlib`.
     """
-    for name in ("_sha2", "_sha256", "hashlib"):  # since Python 3.12; before that; where it was built without
-        try:
-            return str(__import__(name).sha256(content).hexdigest())
-        except ImportError:
-            continue
-    raise AssertionError("hashlib is always there")
+    try:
+        module = __import__("_sha2" if sys.version_info >= (3, 12) else "_sha256")
+    except ImportError:  # this Python was built without
+        module = __import__("hashlib")
+    return str(module.sha256(content).hexdigest())
 
 
 def split_digest(digest: Digest) -> tuple[str, str]:

@@ -87,13 +87,13 @@ def connect_in(connection: Socket, directory: str, name: str) -> None:
             os.close(fd)
 
 
-def listen_at(path: str, backlog: int) -> Socket:
+def listen_at(path: str, backlog: int, kind: int = SOCK_STREAM) -> Socket:
     """Make a unix socket appear at `path`, and listen.
 
     Raises:
         OSError: EADDRINUSE if something is there.
     """
-    listener = unix()
+    listener = unix(kind)
     try:
         listener.bind(path)
         listener.listen(backlog)

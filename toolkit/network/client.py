@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 import sys
 
 from toolkit.core.errors import EngineError
@@ -17,7 +16,6 @@ _SOURCE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(_
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _UNREACHABLE = (errno.ECONNREFUSED, errno.ENOENT)
 _BACKLOG = 1024
-_LISTENER_FD = 3
 _TRIES = 3
 _LOST = "the network process was killed in the middle of it"
 
@@ -110,20 +108,10 @@ class NetworkProcess:
     def _spawn(self) -> None:
         """Start it on a socket that listens already: nobody has to wait until it is ready."""
         self.stop()  # one of older code has the ports
-        path = f"{self._run_dir}/{self.socket}"
-        aside = f"{self.socket}.new"
-        directory = lock.open_directory(self._run_dir)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        mask = os.umask(0o177)
+        listener = resident.listen_in(self._run_dir, self.socket, _BACKLOG, sock.SOCK_SEQPACKET)
         try:
-            _unlink(f"{self._run_dir}/{aside}")
-            listener.bind(f"/proc/self/fd/{directory}/{aside}")
-            listener.listen(_BACKLOG)
-            os.rename(f"{self._run_dir}/{aside}", path)
-            self._launch(listener.fileno(), path)
+            self._launch(listener.fileno(), f"{self._run_dir}/{self.socket}")
         finally:
-            os.umask(mask)
-            os.close(directory)
             listener.close()
 
     def _launch(self, listener_fd: int, path: str) -> None:
@@ -133,7 +121,7 @@ class NetworkProcess:
         if directory:
             tasks.append(f"{directory}/cgroup.procs")
         argv = [sys.executable, "-I", "-S", "-c", program, path, *self._arguments, *tasks]
-        pid = resident.spawn(sys.executable, argv, _ENVIRONMENT, log=log, listener=(listener_fd, _LISTENER_FD))
+        pid = resident.spawn(sys.executable, argv, _ENVIRONMENT, log=log, listener_fd=listener_fd)
         try:
             status = os.waitpid(pid, 0)[1]
         except ChildProcessError:
@@ -179,18 +167,11 @@ def _connect(directory: str, name: str) -> sock.Socket:
 
 
 def _fingerprint() -> str:
-    """Name the code that the process would run, and its powers; see `toolkit.runtime.client`."""
-    import hashlib
-
+    """Name the code that the process would run, and its powers."""
     from toolkit.linux import capability
 
-    base = os.path.join(_SOURCE_ROOT, "toolkit")
-    digest = hashlib.sha256(f"{sys.version} {_SOURCE_ROOT}".encode())
-    for room in ("network", "network/dns", "linux", "trace", "core"):
-        entries = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(os.path.join(base, room)))
-        digest.update(repr([entry for entry in entries if entry[0].endswith(".py")]).encode())
-    digest.update(f"{capability.read_sets().effective:x}".encode())
-    return digest.hexdigest()[:8]
+    rooms = ("network", "network/dns", "linux", "trace", "core")
+    return resident.fingerprint(_SOURCE_ROOT, rooms, (capability.read_sets().effective,))
 
 
 def _library() -> list[str]:

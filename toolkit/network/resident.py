@@ -7,18 +7,13 @@ import os
 import resource
 import sys
 
-from toolkit.linux import inherited, process, signals, sock
-
-LISTENER_FD = 3
+from toolkit.linux import inherited, process, resident, signals, sock
 
 
 def main() -> None:
     """Be the network process."""
     path, database, running = sys.argv[1:4]
-    listener = sock.adopt(LISTENER_FD, sock.SOCK_SEQPACKET)
-    listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-    os.set_inheritable(LISTENER_FD, False)  # noqa: FBT003 - the standard library's own signature
-    os.closerange(LISTENER_FD + 1, 1 << 16)
+    listener = resident.inherited_listener(sock.SOCK_SEQPACKET)
     if os.fork():
         os._exit(0)  # whoever spawned us waits for this; the process itself is an orphan
     os.setsid()

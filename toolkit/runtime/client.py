@@ -8,7 +8,7 @@ from toolkit.core import document
 from toolkit.core.errors import EngineError, StartError
 from toolkit.linux import lock, sock
 from toolkit.runtime import channel, frames
-from toolkit.runtime.meeting import ATTACH_SOCKET, BACKLOG, LISTENER_FD, OUTSIDE_SUFFIX
+from toolkit.runtime.meeting import ATTACH_SOCKET, BACKLOG, OUTSIDE_SUFFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -204,20 +204,11 @@ class Zygote:
 
     def _spawn(self) -> None:
         """Start a zygote on a socket that is listening already: nobody has to wait for it."""
-        path = f"{self._run_dir}/{self._name}"
+        from toolkit.linux import resident
+
+        listener = resident.listen_in(self._run_dir, self._name, BACKLOG)
         try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass  # the usual case: none has run here
-        directory = lock.open_directory(self._run_dir)
-        mask = os.umask(0o177)
-        try:
-            listener = sock.listen_at(f"/proc/self/fd/{directory}/{self._name}", BACKLOG)
-        finally:
-            os.umask(mask)
-            os.close(directory)
-        try:
-            self._launch(listener.fileno(), path)
+            self._launch(listener.fileno(), f"{self._run_dir}/{self._name}")
         finally:
             listener.close()
 
@@ -232,7 +223,7 @@ class Zygote:
                 [sys.executable, "-I", "-S", "-c", _PROGRAM, path, *(self._home() if self._home else ("",))],
                 _ENVIRONMENT,
                 log=f"{self._run_dir}/zygote.log",
-                listener=(listener_fd, LISTENER_FD),
+                listener_fd=listener_fd,
             )
         finally:
             os.close(interpreter)
@@ -309,19 +300,9 @@ def error_of(message: "dict[str, Any]") -> EngineError:
 
 
 def _fingerprint() -> str:
-    """Name the code that a zygote of ours would run, and its powers.
+    """Name the code that a zygote of ours would run, and its powers."""
+    from toolkit.linux import capability, resident
 
-    An older one must not serve a newer client, nor one that somebody with fewer capabilities has started one who has
-    them all.
-    """
-    from toolkit.core.digest import sha256_hex
-    from toolkit.linux import capability
-
-    base = os.path.join(_SOURCE_ROOT, "toolkit")
-    facts: list[object] = [sys.version, _SOURCE_ROOT]
-    for room in ("runtime", "runtime/steps", "linux", "trace", "core"):
-        entries = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(os.path.join(base, room)))
-        facts.append([entry for entry in entries if entry[0].endswith(".py")])
     sets = capability.read_sets()
-    facts += [sets.effective, sets.bounding]
-    return sha256_hex(repr(facts).encode())[:8]
+    rooms = ("runtime", "runtime/steps", "linux", "trace", "core")
+    return resident.fingerprint(_SOURCE_ROOT, rooms, (sets.effective, sets.bounding))

@@ -29,8 +29,6 @@ NETWORKS_FILE = "networks.json"
 OUTSIDE_SUFFIX = ".out"
 """Added to the name of a zygote's socket: the one for requests that the pair in reserve is of no use for."""
 BACKLOG = 1024
-LISTENER_FD = 3
-"""The zygote's socket, as it is handed to it."""
 
 
 class ExitRecord(NamedTuple):

@@ -16,9 +16,9 @@ import select
 import sys
 
 from toolkit.core.errors import UnsupportedError
-from toolkit.linux import file, frozen, inherited, namespace, process, signals, sock
+from toolkit.linux import file, frozen, inherited, namespace, process, resident, signals, sock
 from toolkit.runtime import rehearsal, stem
-from toolkit.runtime.meeting import BACKLOG, LISTENER_FD, OUTSIDE_SUFFIX
+from toolkit.runtime.meeting import BACKLOG, OUTSIDE_SUFFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,12 +34,9 @@ _PAUSE_MS = 5
 
 def main() -> None:
     """Serve until idle for IDLE_S seconds."""
-    listener = sock.adopt(LISTENER_FD)
-    listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-    os.set_inheritable(LISTENER_FD, False)  # noqa: FBT003 - the standard library's own signature
+    listener = resident.inherited_listener()  # and nothing else, which would leak into containers
     path = sys.argv[1]
     place = _inode(path)
-    os.closerange(LISTENER_FD + 1, 1 << 16)  # whatever leaked into us must not leak into containers
     if _fork_into(sys.argv[2]):
         os._exit(0)  # whoever spawned us waits for this; the zygote itself is an orphan
     _shed(sys.argv[3:])

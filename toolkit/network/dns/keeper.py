@@ -11,7 +11,6 @@ sockets, in the namespaces of those that still run.
 import os
 import select
 import signal
-import socket
 import sys
 import time
 from typing import NamedTuple
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 SOCKET = "dns.sock"
 LOG = "dns.log"
 _BACKLOG = 4
-_LISTENER_FD = 3
 _PAUSE_S = 1.0
 _PATIENCE_S = 2.0
 """How long a name server may take to listen, or to go on telling: one that is stopped must not stop us for long."""
@@ -255,23 +253,11 @@ class Keeper:
     def _spawn(self) -> None:
         """Start it on a socket that listens already, and connect."""
         self._end_child()
-        path, aside = f"{self._run_dir}/{SOCKET}", f"{SOCKET}.new"
-        directory = os.open(self._run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        mask = os.umask(0o177)
+        listener = resident.listen_in(self._run_dir, SOCKET, _BACKLOG, sock.SOCK_SEQPACKET)
         try:
-            try:
-                os.unlink(f"{self._run_dir}/{aside}")
-            except FileNotFoundError:
-                pass  # the usual case
-            listener.bind(f"/proc/self/fd/{directory}/{aside}")
-            listener.listen(_BACKLOG)
-            os.rename(f"{self._run_dir}/{aside}", path)
-            self._child = self._launch(listener.fileno(), path)
+            self._child = self._launch(listener.fileno(), f"{self._run_dir}/{SOCKET}")
             made = self._connect()
         finally:
-            os.umask(mask)
-            os.close(directory)
             listener.close()
         if made is not None:
             self._have(made)
@@ -283,7 +269,7 @@ class Keeper:
             [sys.executable, "-I", "-S", "-c", program, path, *self._arguments, self._code],
             os.environ,
             log=f"{self._run_dir}/{LOG}",
-            listener=(listener_fd, _LISTENER_FD),
+            listener_fd=listener_fd,
             kept_signals=(signal.SIGINT,),
         )
 
