@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from tests.bench.docker import Docker, dockerd
 from tests.bench.measure import PER_SECOND, Figure, Rounds, interleave, timed
+from tests.bench.start import run_once
 from tests.support.child import in_child
 from toolkit.engine import Engine
 from toolkit.engine.options import ContainerOptions
@@ -69,17 +70,8 @@ def _measure(image: str, directory: str, rounds: int) -> Iterator[Figure]:
         engine.shutdown()
 
 
-def _run(engine: Engine, image: str) -> None:
-    options = ContainerOptions(image=image, command=("/bin/true",), network="bridge", auto_remove=True)
-    attachment = engine.containers.create(options).start(attach=True)
-    assert attachment is not None
-    with attachment:
-        for output in attachment:
-            raise RuntimeError(f"/bin/true says {output.data!r}")
-
-
 def _life(engine: Engine, image: str, docker: Docker | None, rounds: int) -> Iterator[Figure]:
-    contenders = {"ours": timed(lambda: _run(engine, image))}
+    contenders = {"ours": timed(lambda: run_once(engine, image, "bridge"))}
     if docker is not None:
         contenders["docker"] = timed(lambda: docker.run(image, ["/bin/true"], network="bridge"))
     times = interleave(contenders, rounds, warm_up=2)
@@ -243,7 +235,7 @@ def _left(engine: Engine, image: str) -> Figure:
     """Count links and rules that many starts and removes have left."""
     before = _traces()
     for _number in range(_STARTS):
-        _run(engine, image)
+        run_once(engine, image, "bridge")
     deadline = time.monotonic() + _SETTLE_S
     while (after := _traces()) != before and time.monotonic() < deadline:
         time.sleep(0.1)  # the kernel takes namespaces away when it has time

@@ -14,9 +14,9 @@ WARM_RATIO = 0.35
 COLD_MS, PS_MS = 150.0, 80.0
 
 
-def run_once(engine: Engine, image: str) -> None:
-    """Create, start, wait for and remove a container of /bin/true without a network."""
-    options = ContainerOptions(image=image, command=("/bin/true",), network="none", auto_remove=True)
+def run_once(engine: Engine, image: str, network: str = "none") -> None:
+    """Create, start, wait for and remove a container of /bin/true."""
+    options = ContainerOptions(image=image, command=("/bin/true",), network=network, auto_remove=True)
     attachment = engine.containers.create(options).start(attach=True)
     assert attachment is not None
     with attachment:

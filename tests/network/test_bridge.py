@@ -15,16 +15,6 @@ def probe(island: Island, network: str, address: str, port: int = 80) -> str:
     return island("run", "--rm", "--network", network, "busybox", "sh", "-c", command)
 
 
-@pytest.fixture
-def clean(shared_island: Island) -> Island:
-    """Return the shared island without containers and networks."""
-    names = shared_island("ps", "-aq").split()
-    if names:
-        shared_island("rm", "-f", *names)
-    shared_island("network", "prune", "-f")
-    return shared_island
-
-
 def test_container_without_a_network_is_in_dockers_bridge(clean: Island) -> None:
     out = clean("run", "--rm", "busybox", "sh", "-c", "ip -o -4 addr show eth0; ip route; cat /sys/class/net/eth0/mtu")
     address = out.split()[3]

@@ -12,16 +12,6 @@ from toolkit.network.dns import message
 pytestmark = pytest.mark.needs(*NEEDS)
 
 
-@pytest.fixture
-def clean(shared_island: Island) -> Island:
-    """Return the shared island without containers and networks."""
-    names = shared_island("ps", "-aq").split()
-    if names:
-        shared_island("rm", "-f", *names)
-    shared_island("network", "prune", "-f")
-    return shared_island
-
-
 def start(island: Island, name: str, network: str, *options: str) -> str:
     """Start a container that sleeps; return its address."""
     island("run", "-d", "--name", name, "--network", network, *options, "busybox", "sleep", "600")

@@ -11,14 +11,10 @@ pytestmark = pytest.mark.needs(*NEEDS)
 
 
 @pytest.fixture
-def clean(shared_island: Island) -> Island:
+def clean(clean: Island) -> Island:
     """Return the shared island without containers, and with one network."""
-    names = shared_island("ps", "-aq").split()
-    if names:
-        shared_island("rm", "-f", *names)
-    shared_island("network", "prune", "-f")
-    shared_island("network", "create", "front")
-    return shared_island
+    clean("network", "create", "front")
+    return clean
 
 
 def dig(island: Island, asker: str, *words: str) -> str:

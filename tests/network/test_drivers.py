@@ -8,16 +8,6 @@ from tests.support.patience import wait_until
 pytestmark = pytest.mark.needs(*NEEDS)
 
 
-@pytest.fixture
-def clean(shared_island: Island) -> Island:
-    """Return the shared island without containers and networks."""
-    names = shared_island("ps", "-aq").split()
-    if names:
-        shared_island("rm", "-f", *names)
-    shared_island("network", "prune", "-f")
-    return shared_island
-
-
 def _lan(island: Island, mode: str, *options: str) -> None:
     island("network", "create", "-d", "macvlan", "--subnet", "203.0.113.0/24", "--gateway", WORLD,
            "-o", "parent=up0", "-o", f"macvlan_mode={mode}", *options, "lan")  # fmt: skip

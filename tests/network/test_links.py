@@ -11,16 +11,6 @@ from toolkit.network.dns import message
 pytestmark = pytest.mark.needs(*NEEDS)
 
 
-@pytest.fixture
-def clean(shared_island: Island) -> Island:
-    """Return the shared island without containers and networks."""
-    names = shared_island("ps", "-aq").split()
-    if names:
-        shared_island("rm", "-f", *names)
-    shared_island("network", "prune", "-f")
-    return shared_island
-
-
 def test_link_in_the_default_network_is_a_line_of_hosts_and_variables(clean: Island) -> None:
     options = ("--expose", "5432", "-e", "COLOUR=red", "--hostname", "inner")
     clean("run", "-d", "--name", "web-1", *options, "busybox", "sleep", "600")

@@ -11,15 +11,6 @@ from tests.support.networks import ISLAND, ISLAND6, NEEDS, WORLD, Island, Place,
 pytestmark = pytest.mark.needs(*NEEDS)
 
 
-@pytest.fixture
-def clean(shared_island: Island) -> Island:
-    """Return the shared island without containers."""
-    names = shared_island("ps", "-aq").split()
-    if names:
-        shared_island("rm", "-f", *names)
-    return shared_island
-
-
 def test_published_port_is_reached_from_the_world_from_here_and_by_loopback(clean: Island) -> None:
     clean.serve("web", "-p", "8080:80")
     assert ask(clean.world, ISLAND, 8080) == "this is web"
